@@ -1,0 +1,58 @@
+"""What differs between scikit-learn versions, or is not public there, in one place.
+
+Everything that the package takes from scikit-learn under a name that begins with an underscore, or
+that changed between the versions supported, is imported from here.
+"""
+
+import inspect
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import _fit_context as fit_context
+from sklearn.utils._param_validation import (
+    Interval,
+    InvalidParameterError,
+    Options,
+    StrOptions,
+)
+from sklearn.utils.multiclass import _check_partial_fit_first_call as is_first_partial_fit
+from sklearn.utils.validation import _check_sample_weight
+
+__all__ = [
+    "Interval",
+    "InvalidParameterError",
+    "Options",
+    "StrOptions",
+    "check_sample_weight",
+    "fit_context",
+    "is_first_partial_fit",
+]
+
+# From 1.8 on it refuses weights that are all zero, in words of its own.
+_ZEROS_ALLOWED: dict[str, Any] = (
+    {"allow_all_zero_weights": True}
+    if "allow_all_zero_weights" in inspect.signature(_check_sample_weight).parameters
+    else {}
+)
+
+
+def check_sample_weight(sample_weight: ArrayLike, X: NDArray) -> NDArray:
+    """Weights of the rows of X as an array (n,) of its dtype.
+
+    Raises
+    ------
+    ValueError
+        If there is not one weight a row, if one is negative or not finite, or if all are zero.
+    """
+    weights: NDArray = _check_sample_weight(sample_weight, X, dtype=X.dtype, **_ZEROS_ALLOWED)
+    if weights.min() < 0:
+        raise ValueError(
+            f"sample_weight must not be negative, but its smallest value is {weights.min()}. "
+            "Leave rows out, or give them a weight of zero."
+        )
+    if not weights.any():
+        raise ValueError("sample_weight is zero for every row. At least one must be positive.")
+    if not np.isfinite(weights.sum()):
+        raise ValueError("The sum of sample_weight is too large for its dtype. Scale it down.")
+    return weights

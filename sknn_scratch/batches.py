@@ -1,0 +1,41 @@
+"""Minibatches: how many rows, which rows, in which order."""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: Rows in a batch when ``batch_size="auto"``, if there are as many.
+AUTO_BATCH_SIZE = 200
+
+#: Bounds of :func:`planned_epochs`.
+AUTO_EPOCHS = 60
+LEAST_UPDATES = 250
+MOST_UPDATES = 5000
+
+
+def batch_slices(n_samples: int, batch_size: int) -> Iterator[slice]:
+    """Cut range(n_samples) into slices of batch_size rows; the last may be shorter."""
+    for start in range(0, n_samples, batch_size):
+        yield slice(start, min(start + batch_size, n_samples))
+
+
+def reshuffle(order: NDArray, rng: np.random.RandomState) -> None:
+    """Overwriting order (n_samples,) with a random permutation of itself.
+
+    Draws what :func:`sklearn.utils.shuffle` would draw from the same generator.
+    """
+    order[:] = order[rng.permutation(len(order))]
+
+
+def planned_epochs(n_samples: int, batch_size: int) -> int:
+    """Epochs of a run with ``max_iter="auto"``: enough updates, but not more than enough.
+
+    Small tables need many epochs to get anywhere, large ones few. So: ``AUTO_EPOCHS``, but at least
+    ``LEAST_UPDATES`` updates of the parameters and at most ``MOST_UPDATES``.
+    """
+    updates_per_epoch = math.ceil(n_samples / batch_size)
+    least = math.ceil(LEAST_UPDATES / updates_per_epoch)
+    most = math.ceil(MOST_UPDATES / updates_per_epoch)
+    return max(least, min(AUTO_EPOCHS, most))

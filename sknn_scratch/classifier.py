@@ -1,0 +1,793 @@
+"""The estimator: validate, encode, train, adopt."""
+
+import math
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from numbers import Integral, Real
+from typing import Any, ClassVar, Self, cast
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit, log_expit, log_softmax
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import accuracy_score
+from sklearn.model_selection import train_test_split
+from sklearn.utils import Tags, check_random_state, column_or_1d
+from sklearn.utils.extmath import row_norms, softmax
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import type_of_target, unique_labels
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from sknn_scratch._compat import (
+    Interval,
+    InvalidParameterError,
+    Options,
+    StrOptions,
+    check_sample_weight,
+    fit_context,
+    is_first_partial_fit,
+)
+from sknn_scratch.activations import ACTIVATIONS
+from sknn_scratch.batches import AUTO_BATCH_SIZE, planned_epochs
+from sknn_scratch.network import (
+    Layer,
+    draw_theta,
+    glorot_bounds,
+    layers_of,
+    output,
+    scaled_bounds,
+    theta_of,
+)
+from sknn_scratch.schedules import Schedule
+from sknn_scratch.solvers import SGD, Adam, Solver
+from sknn_scratch.stopping import NoImprovement
+from sknn_scratch.targets import classes_of, decode, encode
+from sknn_scratch.training import (
+    Epoch,
+    SolverProgress,
+    TrainingJob,
+    TrainingResult,
+    train,
+    train_lbfgs,
+)
+
+#: Iterations of L-BFGS when ``max_iter="auto"``.
+AUTO_LBFGS_ITERATIONS = 1000
+
+
+@contextmanager
+def _all_or_nothing(estimator: BaseEstimator) -> Iterator[None]:
+    """Put the estimator back to what it was if the body fails."""
+    before = vars(estimator).copy()
+    try:
+        yield
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise
+
+
+def _solver_is_stochastic(estimator: "ScratchMLPClassifier") -> bool:
+    if estimator.solver == "lbfgs":
+        raise AttributeError(
+            "partial_fit is not available with solver='lbfgs', which looks at all rows at once. "
+            "Set solver='adam' or 'sgd'."
+        )
+    return True
+
+
+class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
+    r"""Multilayer perceptron of sigmoid units, trained by backpropagation of the squared error.
+
+    Each layer computes :math:`a_{l+1} = f(a_l W_l + b_l)`; the outputs are one sigmoid (two
+    classes), a softmax (more classes) or one sigmoid a label (multilabel). With the default loss,
+    training minimises the Brier score of the probabilities
+
+    .. math:: \frac1n \sum_i \sum_c (p_{ic} - y_{ic})^2 + \frac{\alpha}{2n} \sum_l |W_l|^2 .
+
+    Parameters, methods and attributes are those of
+    :class:`sklearn.neural_network.MLPClassifier`, and a few more. With ``activation="relu"``,
+    ``loss="log_loss"``, ``init="glorot"``, ``learning_rate="constant"``,
+    ``learning_rate_init=0.001``, ``max_iter=200`` and ``beta_2=0.999`` the same ``random_state``
+    gives the same network as ``MLPClassifier()``, up to rounding.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : int or sequence of int, default=(100,)
+        Units of each hidden layer. An empty sequence makes a linear model.
+    activation : {"identity", "logistic", "tanh", "relu"}, default="logistic"
+        Function of the hidden units.
+    solver : {"lbfgs", "sgd", "adam"}, default="adam"
+        "sgd" and "adam" work on minibatches; "lbfgs" (SciPy's L-BFGS-B) on all rows at once, which
+        is often better for a few hundred rows.
+    alpha : float, default=0.0001
+        Strength of the L2 penalty, which is divided by the number of rows.
+    batch_size : int or "auto", default="auto"
+        Rows of a minibatch; "auto" means min(200, n_samples).
+    learning_rate : {"constant", "invscaling", "adaptive", "cosine"}, default="cosine"
+        How the learning rate goes on from ``learning_rate_init``.
+
+        - "constant": it stays.
+        - "invscaling" (sgd only): divided by ``(t_ + 1) ** power_t`` after each epoch.
+        - "adaptive" (sgd only): divided by 5 each time that training stalls.
+        - "cosine": half a cosine wave, down to zero at ``max_iter``. Training does not stop on a
+          plateau then, unless ``early_stopping`` is set.
+    learning_rate_init : float, default=0.01
+        Learning rate at the start.
+    power_t : float, default=0.5
+        Exponent of "invscaling".
+    max_iter : int or "auto", default="auto"
+        Most epochs (for "lbfgs": iterations). "auto" means 60 epochs, but at least 250 and at most
+        about 5,000 updates; 1,000 iterations for "lbfgs". ``n_iter_`` tells what was done.
+    loss : {"squared_error", "log_loss"}, default="squared_error"
+        Squared error of the probabilities (the Brier score), or cross-entropy.
+    init : {"scaled", "glorot"}, default="scaled"
+        Initial weights: uniform, such that units start on the scale at which they work, given the
+        scale of X; or Glorot's, as in MLPClassifier.
+    weight_decay : float, default=0.0
+        Decoupled weight decay: each update first multiplies the weights (not the biases) by
+        1 - learning rate * weight_decay. Not used by "lbfgs".
+    shuffle : bool, default=True
+        Whether to put the rows into a new order before each epoch.
+    random_state : int, RandomState instance or None, default=None
+        Source of the initial weights, of the row order, and of the validation split.
+    tol : float, default=1e-4
+        Least gain that counts as progress: of the loss, or with ``early_stopping`` of the
+        validation score. For "lbfgs": largest component of the gradient at convergence.
+    verbose : bool or int, default=False
+        Whether to print one line an epoch.
+    warm_start : bool, default=False
+        Whether ``fit`` goes on from the parameters of the last fit.
+    momentum : float, default=0.9
+        Momentum of "sgd".
+    nesterovs_momentum : bool, default=True
+        Whether the momentum is Nesterov's.
+    early_stopping : bool, default=False
+        Whether to set rows aside (stratified for two classes), stop when the accuracy on them
+        stalls, and return to the parameters of the best epoch.
+    validation_fraction : float, default=0.1
+        Share of the rows set aside for ``early_stopping``.
+    beta_1, beta_2 : float, default=0.9 and 0.999
+        Decay of the two running means of "adam".
+    epsilon : float, default=1e-8
+        Keeps the quotient of "adam" finite.
+    n_iter_no_change : int or inf, default=10
+        Training has stalled after more than this many epochs without progress.
+    max_fun : int, default=15000
+        Most evaluations of the loss by "lbfgs".
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Class labels; for multilabel y, the numbers of its columns.
+    coefs_ : list of ndarray of shape (n_in, n_out)
+        Weights of each layer.
+    intercepts_ : list of ndarray of shape (n_out,)
+        Biases of each layer.
+    loss_ : float
+        Loss of the last epoch.
+    best_loss_ : float or None
+        Lowest loss of all epochs; None with ``early_stopping``.
+    loss_curve_ : list of float
+        Loss of each epoch: the mean over its rows before each update, penalty included.
+    validation_scores_ : list of float or None
+        Accuracy on the rows set aside, for each epoch.
+    best_validation_score_ : float or None
+        Best of ``validation_scores_``.
+    n_iter_ : int
+        Epochs (iterations) of the last fit.
+    t_ : int
+        Training rows that the solver has seen, each as often as it saw it.
+    n_layers_ : int
+        Layers, those of inputs and outputs included.
+    n_outputs_ : int
+        Outputs of the network.
+    out_activation_ : {"logistic", "softmax"}
+        Function of the outputs.
+    n_features_in_ : int
+        Columns of X.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, if X had any that are strings.
+
+    See Also
+    --------
+    sklearn.neural_network.MLPClassifier : The estimator that this one can stand in for.
+
+    Examples
+    --------
+    >>> from sknn_scratch import ScratchMLPClassifier
+    >>> X, y = [[0, 0], [0, 1], [1, 0], [1, 1]], ["even", "odd", "odd", "even"]
+    >>> clf = ScratchMLPClassifier(random_state=0).fit(X, y)
+    >>> clf.predict([[0, 1], [1, 1]]).tolist()
+    ['odd', 'even']
+    """
+
+    classes_: NDArray
+    coefs_: list[NDArray]
+    intercepts_: list[NDArray]
+    loss_curve_: list[float]
+    best_loss_: float | None
+    validation_scores_: list[float] | None
+    best_validation_score_: float | None
+    out_activation_: str
+    n_outputs_: int
+    t_: int
+
+    _parameter_constraints: ClassVar[dict[str, list]] = {
+        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "activation": [StrOptions(set(ACTIVATIONS))],
+        "solver": [StrOptions({"lbfgs", "sgd", "adam"})],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive", "cosine"})],
+        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "power_t": [Interval(Real, 0, None, closed="left")],
+        "max_iter": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "loss": [StrOptions({"squared_error", "log_loss"})],
+        "init": [StrOptions({"scaled", "glorot"})],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "shuffle": ["boolean"],
+        "random_state": ["random_state"],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "verbose": ["verbose"],
+        "warm_start": ["boolean"],
+        "momentum": [Interval(Real, 0, 1, closed="both")],
+        "nesterovs_momentum": ["boolean"],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
+        "beta_1": [Interval(Real, 0, 1, closed="left")],
+        "beta_2": [Interval(Real, 0, 1, closed="left")],
+        "epsilon": [Interval(Real, 0, None, closed="neither")],
+        "n_iter_no_change": [
+            Interval(Integral, 1, None, closed="left"),
+            Options(Real, {math.inf}),
+        ],
+        "max_fun": [Interval(Integral, 1, None, closed="left")],
+    }
+
+    def __init__(
+        self,
+        hidden_layer_sizes: int | Sequence[int] = (100,),
+        activation: str = "logistic",
+        *,
+        solver: str = "adam",
+        alpha: float = 0.0001,
+        batch_size: int | str = "auto",
+        learning_rate: str = "cosine",
+        learning_rate_init: float = 0.01,
+        power_t: float = 0.5,
+        max_iter: int | str = "auto",
+        loss: str = "squared_error",
+        init: str = "scaled",
+        weight_decay: float = 0.0,
+        shuffle: bool = True,
+        random_state: int | np.random.RandomState | None = None,
+        tol: float = 1e-4,
+        verbose: bool | int = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        max_fun: int = 15000,
+    ):
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.solver = solver
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.power_t = power_t
+        self.max_iter = max_iter
+        self.loss = loss
+        self.init = init
+        self.weight_decay = weight_decay
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.tol = tol
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.n_iter_no_change = n_iter_no_change
+        self.max_fun = max_fun
+
+    # ------------------------------------------------------------ fit
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Train the network.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Inputs. float32 is computed in float32, all else in float64.
+        y : array-like of shape (n_samples,) or (n_samples, n_labels)
+            Class labels (numbers, strings, booleans), or an indicator matrix (multilabel).
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows; by default all are equal.
+
+        Returns
+        -------
+        self : ScratchMLPClassifier
+            The fitted estimator. If fitting fails, it is left as it was.
+
+        Raises
+        ------
+        ValueError
+            If a parameter, X, y or sample_weight is not what it should be, or if training
+            overflows.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If ``max_iter`` ended training before it had converged.
+        UserWarning
+            If the user interrupted training (Ctrl-C); what was learnt until then is kept.
+        """
+        with _all_or_nothing(self):
+            again = self.warm_start and hasattr(self, "coefs_")
+            X, y = self._validate(X, y, reset=not again)
+            if again:
+                self._check_same_classes(y)
+            else:
+                self.classes_ = classes_of(y)
+            return self._fit(X, y, sample_weight, again=again)
+
+    @available_if(_solver_is_stochastic)
+    @fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        classes: ArrayLike | None = None,
+    ) -> Self:
+        """Go on training for one epoch over the given rows.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Inputs.
+        y : array-like of shape (n_samples,) or (n_samples, n_labels)
+            Class labels; not all classes need to occur.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
+        classes : array-like of shape (n_classes,), default=None
+            All classes that will ever come; needed in the first call, and only there.
+
+        Returns
+        -------
+        self : ScratchMLPClassifier
+            The estimator after one more epoch. If it fails, it is left as it was.
+
+        Raises
+        ------
+        ValueError
+            As :meth:`fit`; if ``classes`` is missing in the first call or not the same later; if y
+            has other classes; if ``early_stopping`` is set, as there is nothing to stop.
+        """
+        if self.early_stopping:
+            raise ValueError(
+                "partial_fit does not support early_stopping=True: it trains one epoch, on rows "
+                "that are all its own. Set early_stopping=False."
+            )
+        with _all_or_nothing(self):
+            again = hasattr(self, "coefs_")
+            X, y = self._validate(X, y, reset=not again)
+            is_first_partial_fit(self, classes)
+            if len(self.classes_) < 2 and not type_of_target(y).startswith("multilabel"):
+                raise ValueError(
+                    f"classes has one class only, {self.classes_.tolist()}. "
+                    "A classifier needs at least two classes."
+                )
+            self._check_known_classes(y)
+            return self._fit(X, y, sample_weight, again=again, partial=True)
+
+    def _fit(
+        self,
+        X: NDArray,
+        y: NDArray,
+        sample_weight: ArrayLike | None,
+        *,
+        again: bool,
+        partial: bool = False,
+    ) -> Self:
+        """Train on validated X and y, from the parameters at hand if again."""
+        if sample_weight is not None:
+            sample_weight = check_sample_weight(sample_weight, X)
+        Y = encode(y, self.classes_, X.dtype)
+        rng = check_random_state(self.random_state)
+        multiclass = len(self.classes_) > 2 and not type_of_target(y).startswith("multilabel")
+        if not again:
+            self.out_activation_ = "softmax" if multiclass else "logistic"
+        sizes = (X.shape[1], *self._hidden_sizes(), Y.shape[1])
+        theta = self._fitted_theta(sizes) if again else self._draw(sizes, X, sample_weight, rng)
+        job = self._job(X, Y, sample_weight, sizes, theta, rng, again=again, partial=partial)
+        if self.solver == "lbfgs":
+            result = train_lbfgs(job, self.tol, self.max_fun)
+        else:
+            (result,) = train([job])
+        return self._adopt(job, result, again=again, partial=partial)
+
+    def _validate(self, X: Any, y: Any, *, reset: bool) -> tuple[NDArray, NDArray]:
+        X, y = validate_data(
+            self,
+            X,
+            y,
+            accept_sparse="csr",
+            multi_output=True,
+            dtype=(np.float64, np.float32),
+            order="C",
+            reset=reset,
+        )
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        return X, y
+
+    def _check_same_classes(self, y: NDArray) -> None:
+        classes = unique_labels(y)
+        if set(classes) != set(self.classes_):
+            raise ValueError(
+                "warm_start can only be used where `y` has the same classes as in the previous "
+                f"call to fit. Previously got {self.classes_}, `y` has {classes}"
+            )
+
+    def _check_known_classes(self, y: NDArray) -> None:
+        classes = unique_labels(y)
+        if not np.isin(classes, self.classes_).all():
+            raise ValueError(
+                f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. "
+                f"`y` has {classes}. Name all classes in the first call to partial_fit."
+            )
+
+    def _hidden_sizes(self) -> tuple[int, ...]:
+        given = self.hidden_layer_sizes
+        sizes: list[Any] = [given] if isinstance(given, Integral) else list(cast(Sequence, given))
+        for size in sizes:
+            if not isinstance(size, Integral) or isinstance(size, bool) or size < 1:
+                raise InvalidParameterError(
+                    f"hidden_layer_sizes must be > 0, got {given!r}. Allowed are an int of at "
+                    "least 1, or a sequence of such, one a hidden layer; () for a linear model."
+                )
+        return tuple(int(size) for size in sizes)
+
+    def _draw(
+        self,
+        sizes: tuple[int, ...],
+        X: NDArray,
+        sample_weight: NDArray | None,
+        rng: np.random.RandomState,
+    ) -> NDArray:
+        """Parameters of a new network, (n_params,)."""
+        if self.init == "glorot":
+            bounds = glorot_bounds(sizes, self.activation)
+        else:
+            mean_square = np.average(row_norms(X, squared=True), weights=sample_weight)
+            bounds = scaled_bounds(sizes, self.activation, float(mean_square))
+        return draw_theta(sizes, bounds, rng, X.dtype)
+
+    def _fitted_theta(self, sizes: tuple[int, ...]) -> NDArray:
+        """Parameters of the fitted network, (n_params,), if it has these layer sizes."""
+        fitted = (self.coefs_[0].shape[0], *(W.shape[1] for W in self.coefs_))
+        if fitted != sizes:
+            raise ValueError(
+                f"The fitted network has layers of {fitted} units, but hidden_layer_sizes="
+                f"{self.hidden_layer_sizes!r} and the data ask for {sizes}. To go on from a fit, "
+                "leave both as they were; for a new network set warm_start=False and call fit."
+            )
+        return theta_of(self.coefs_, self.intercepts_)
+
+    def _job(
+        self,
+        X: NDArray,
+        Y: NDArray,
+        sample_weight: NDArray | None,
+        sizes: tuple[int, ...],
+        theta: NDArray,
+        rng: np.random.RandomState,
+        *,
+        again: bool,
+        partial: bool,
+    ) -> TrainingJob:
+        """All that training depends on: the validated data, and the parameters made concrete."""
+        X, Y = X.astype(theta.dtype, copy=False), Y.astype(theta.dtype, copy=False)
+        score = None
+        if self.early_stopping and self.solver != "lbfgs":
+            X, Y, sample_weight, score = self._set_aside(X, Y, sample_weight, sizes, rng)
+        n = X.shape[0]
+        batch_size = self._batch_size(n)
+        return TrainingJob(
+            X=X,
+            Y=Y,
+            sample_weight=sample_weight,
+            sizes=sizes,
+            activation=self.activation,
+            out_activation=self.out_activation_,
+            loss=self.loss,
+            theta=theta,
+            rng=rng,
+            solver=self._solver(),
+            schedule=self._schedule(),
+            alpha=self.alpha,
+            weight_decay=self.weight_decay,
+            batch_size=batch_size,
+            max_iter=1 if partial else self._epochs(n, batch_size),
+            shuffle=self.shuffle,
+            stopping=self._stopping(theta, again=again),
+            score=score,
+            watchers=[_print_epoch] if self.verbose else [],
+            progress=self._progress(again=again, partial=partial),
+        )
+
+    def _set_aside(
+        self,
+        X: NDArray,
+        Y: NDArray,
+        sample_weight: NDArray | None,
+        sizes: tuple[int, ...],
+        rng: np.random.RandomState,
+    ) -> tuple[NDArray, NDArray, NDArray | None, Callable[[NDArray], float]]:
+        """Split off validation rows; return the others, and what scores parameters on them."""
+        weights = [] if sample_weight is None else [sample_weight]
+        X, X_val, Y, Y_val, *weights = train_test_split(
+            X,
+            Y,
+            *weights,
+            random_state=rng,
+            test_size=self.validation_fraction,
+            stratify=Y.astype(bool) if Y.shape[1] == 1 else None,
+        )
+        weight, weight_val = weights or (None, None)
+        if X_val.shape[0] < 2:
+            raise ValueError(
+                "The validation set is too small. Increase 'validation_fraction' or the size of "
+                f"your dataset: validation_fraction={self.validation_fraction} leaves "
+                f"{X_val.shape[0]} of {X.shape[0] + X_val.shape[0]} rows for it."
+            )
+        labels = self._decode(Y_val)
+
+        def accuracy(theta: NDArray) -> float:
+            z = output(layers_of(theta[None], sizes), X_val, ACTIVATIONS[self.activation])
+            p = softmax(z, copy=False) if self.out_activation_ == "softmax" else expit(z)
+            return float(accuracy_score(labels, self._decode(p), sample_weight=weight_val))
+
+        return X, Y, weight, accuracy
+
+    def _batch_size(self, n: int) -> int:
+        if isinstance(self.batch_size, str):
+            return min(AUTO_BATCH_SIZE, n)
+        if self.batch_size > n:
+            warnings.warn(
+                f"Got `batch_size`={self.batch_size}, larger than the {n} training rows. It is "
+                f"going to be clipped to {n}.",
+                stacklevel=2,
+            )
+        return min(self.batch_size, n)
+
+    def _epochs(self, n: int, batch_size: int) -> int:
+        if not isinstance(self.max_iter, str):
+            return self.max_iter
+        if self.solver == "lbfgs":
+            return AUTO_LBFGS_ITERATIONS
+        return planned_epochs(n, batch_size)
+
+    def _solver(self) -> Solver:
+        if self.solver == "sgd":
+            return SGD(self.momentum, self.nesterovs_momentum)
+        return Adam(self.beta_1, self.beta_2, self.epsilon)
+
+    def _schedule(self) -> Schedule:
+        ignored = self.solver == "adam" and self.learning_rate in ("invscaling", "adaptive")
+        name = "constant" if ignored else self.learning_rate
+        return Schedule(name, self.learning_rate_init, self.power_t)
+
+    def _stopping(self, theta: NDArray, *, again: bool) -> NoImprovement | None:
+        """Rule for when training has stalled, where it left off if the fit goes on."""
+        if self.learning_rate == "cosine" and not self.early_stopping:
+            return None
+        rule = NoImprovement(self.tol, self.n_iter_no_change, keep_best=self.early_stopping)
+        if again:
+            rule.count = getattr(self, "_no_improvement_count", 0)
+            if not self.early_stopping:
+                rule.best_score = -min(self.loss_curve_, default=math.inf)
+            elif self.best_validation_score_ is not None:
+                rule.best_score, rule.best_theta = self.best_validation_score_, theta
+        return rule
+
+    def _progress(self, *, again: bool, partial: bool) -> SolverProgress:
+        """Where the solver stands: partial_fit goes on with it, fit starts anew."""
+        samples_seen = self.t_ if again else 0
+        saved = getattr(self, "_solver_state", None)
+        if not (again and partial and saved and saved["solver"] == self.solver):
+            return SolverProgress(samples_seen=samples_seen)
+        return SolverProgress(
+            state={name: array.copy() for name, array in saved["arrays"].items()},
+            steps=saved["steps"],
+            plateaus=saved["plateaus"],
+            samples_seen=samples_seen,
+        )
+
+    def _adopt(
+        self, job: TrainingJob, result: TrainingResult, *, again: bool, partial: bool
+    ) -> Self:
+        """Turn what training gave into fitted attributes, and say what the user should know."""
+        rule, theta = job.stopping, result.theta
+        if rule is not None and rule.keep_best and rule.best_theta is not None:
+            theta = rule.best_theta
+        if result.reason == "diverged" or not np.isfinite(theta).all():
+            raise ValueError(
+                f"Training overflowed in epoch {result.n_iter} with learning_rate_init="
+                f"{self.learning_rate_init}: loss {result.loss}. Solver produced non-finite "
+                "parameter weights or losses. Lower learning_rate_init, or scale the features, "
+                "for instance with sklearn.preprocessing.StandardScaler."
+            )
+        before = self.loss_curve_ if again else []
+        scores_before = (self.validation_scores_ or []) if again else []
+        (coefs, intercepts) = zip(*layers_of(theta[None], job.sizes), strict=True)
+        self.coefs_ = [W[0] for W in coefs]
+        self.intercepts_ = [b[0, 0] for b in intercepts]
+        self.n_layers_, self.n_outputs_ = len(job.sizes), job.sizes[-1]
+        self.n_iter_, self.t_ = result.n_iter, result.progress.samples_seen
+        self.loss_, self.loss_curve_ = result.loss, before + result.loss_curve
+        if job.score is None:
+            self.best_loss_ = min(self.loss_curve_, default=self.loss_)
+            self.validation_scores_ = self.best_validation_score_ = None
+        else:
+            self.best_loss_ = None
+            self.validation_scores_ = scores_before + result.scores
+            self.best_validation_score_ = max(self.validation_scores_, default=None)
+        self._no_improvement_count = 0 if rule is None else rule.count
+        self._solver_state = {
+            "solver": self.solver,
+            "steps": result.progress.steps,
+            "plateaus": result.progress.plateaus,
+            "arrays": result.progress.state,
+        }
+        self._report(job, result, partial=partial)
+        return self
+
+    def _report(self, job: TrainingJob, result: TrainingResult, *, partial: bool) -> None:
+        """Print why training ended, if verbose; warn if it should have gone on."""
+        if self.verbose and result.reason == "stalled":
+            what = "Training loss" if job.score is None else "Validation score"
+            print(
+                f"{what} did not improve more than tol={self.tol:f} for {self.n_iter_no_change} "
+                "consecutive epochs. Stopping."
+            )
+        if result.reason == "interrupted":
+            warnings.warn(
+                f"Training interrupted by user after {result.n_iter} epochs. What was learnt "
+                "until then is kept.",
+                stacklevel=2,
+            )
+        elif self.solver == "lbfgs" and not result.converged:
+            warnings.warn(
+                f"lbfgs failed to converge after {result.n_iter} iteration(s): {result.reason}. "
+                f"Increase max_iter={job.max_iter} or max_fun={self.max_fun}, or scale the "
+                "features, for instance with sklearn.preprocessing.StandardScaler.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        elif result.reason == "max_iter" and self.learning_rate != "cosine" and not partial:
+            warnings.warn(
+                f"Maximum iterations ({job.max_iter}) reached, and the optimization hasn't "
+                f"converged yet (loss {result.loss:.3g}). Increase max_iter or "
+                "learning_rate_init, or set learning_rate='cosine', which ends as planned.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+
+    # ------------------------------------------------------------ predict
+
+    def _output(self, X: Any) -> NDArray:
+        """Pre-activations of the outputs, (n_samples, n_outputs), for X as it comes."""
+        check_is_fitted(self, "coefs_")
+        X = validate_data(self, X, accept_sparse="csr", dtype=(np.float64, np.float32), reset=False)
+        parameters = zip(self.coefs_, self.intercepts_, strict=True)
+        layers = [Layer(W[None], b[None, None]) for W, b in parameters]
+        return output(layers, X, ACTIVATIONS[self.activation])
+
+    def _decode(self, p: NDArray) -> NDArray:
+        """Labels for the probabilities of the outputs, (n_samples, n_outputs)."""
+        multilabel = self.out_activation_ == "logistic" and p.shape[1] > 1
+        return decode(p, self.classes_, multilabel)
+
+    def predict(self, X: ArrayLike) -> NDArray:
+        """Predict class labels.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Inputs.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,) or (n_samples, n_labels)
+            Most probable class of each row; for multilabel, 1 where the probability is over one
+            half.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If X has other columns than in fit, or values that are not finite.
+        """
+        p = self.predict_proba(X)
+        return self._decode(p[:, 1:] if self.n_outputs_ == 1 else p)
+
+    def predict_proba(self, X: ArrayLike) -> NDArray:
+        """Predict class probabilities.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Inputs.
+
+        Returns
+        -------
+        p : ndarray of shape (n_samples, n_classes)
+            Probability of each class, in the order of ``classes_``; rows sum to one, but for
+            multilabel, where each column is the probability of its label.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If X has other columns than in fit, or values that are not finite.
+        """
+        z = self._output(X)
+        if self.out_activation_ == "softmax":
+            return softmax(z, copy=False)
+        return expit(np.hstack([-z, z]) if self.n_outputs_ == 1 else z)
+
+    def predict_log_proba(self, X: ArrayLike) -> NDArray:
+        """Predict logarithms of class probabilities, exact also where those round to 0 or 1.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Inputs.
+
+        Returns
+        -------
+        log_p : ndarray of shape (n_samples, n_classes)
+            Natural logarithm of :meth:`predict_proba`.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If X has other columns than in fit, or values that are not finite.
+        """
+        z = self._output(X)
+        if self.out_activation_ == "softmax":
+            return log_softmax(z, axis=1)
+        return log_expit(np.hstack([-z, z]) if self.n_outputs_ == 1 else z)
+
+    def __sklearn_tags__(self) -> Tags:
+        """Tell scikit-learn what this estimator can do: sparse X, multilabel y."""
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        tags.input_tags.sparse = True
+        return tags
+
+
+def _print_epoch(epoch: Epoch) -> None:
+    validation = "" if epoch.score is None else f", validation score = {epoch.score:.4f}"
+    print(f"Iteration {epoch.number}, loss = {epoch.loss:.8f}{validation}, {epoch.seconds:.1f} s")

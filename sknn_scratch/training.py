@@ -1,0 +1,459 @@
+"""Training: the epoch loop over a stack of networks, and L-BFGS beside it.
+
+A :class:`TrainingJob` says all that the training of one network depends on. :func:`train` takes
+jobs that agree in what a stack must share and trains them as one; :func:`train_lbfgs` takes one.
+Both return what came out as a :class:`TrainingResult`.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.sparse import issparse
+
+from sknn_scratch.activations import ACTIVATIONS
+from sknn_scratch.batches import batch_slices, reshuffle
+from sknn_scratch.losses import LOSSES
+from sknn_scratch.network import Workspace, backward, forward, layers_of, n_weights
+from sknn_scratch.schedules import Schedule
+from sknn_scratch.solvers import Solver, State, stacked
+from sknn_scratch.stopping import NoImprovement
+
+
+class Epoch(NamedTuple):
+    """Record of one epoch of one network: what stopping, printing and callbacks read."""
+
+    number: int
+    """Epochs so far in this run, this one included."""
+
+    loss: float
+    """Mean over the rows of the loss before each update, penalty included."""
+
+    score: float | None
+    """Validation score after the epoch, where there is one."""
+
+    theta: NDArray
+    """Parameters after the epoch, (n_params,): a view that the next epoch overwrites."""
+
+    seconds: float
+    """Wall time since the run began."""
+
+
+@dataclass
+class SolverProgress:
+    """Where a solver stands, so that training can go on from there."""
+
+    state: State | None = None
+    """Arrays shaped like theta, one network's, (n_params,); None before the first step."""
+
+    steps: int = 0
+    """Updates of theta so far."""
+
+    plateaus: int = 0
+    """How often an adaptive learning rate was lowered so far."""
+
+    samples_seen: int = 0
+    """Samples that the solver's schedule has seen so far."""
+
+
+@dataclass
+class TrainingJob:
+    """All that the training of one network depends on.
+
+    Jobs can share a stack if they agree in what :meth:`stack_key` returns.
+    """
+
+    X: NDArray
+    """Inputs, (n, n_features); or a CSR matrix, in a stack of one."""
+    Y: NDArray
+    """Targets, (n, n_outputs), 0 or 1, of theta's dtype."""
+    sample_weight: NDArray | None
+    """Weights of the rows, (n,), of theta's dtype; or None."""
+    sizes: tuple[int, ...]
+    """Layer sizes: inputs, hidden layers, outputs."""
+    activation: str
+    out_activation: str
+    loss: str
+    theta: NDArray
+    """Parameters to start from, (n_params,)."""
+    rng: np.random.RandomState
+    """Source of the row order of each epoch."""
+    solver: Solver
+    schedule: Schedule
+    alpha: float
+    """L2 penalty: adds alpha / 2 * |W|² / n to the loss of n rows."""
+    weight_decay: float
+    """Decoupled weight decay: each update first multiplies W by 1 - lr * weight_decay."""
+    batch_size: int
+    max_iter: int
+    shuffle: bool
+    stopping: NoImprovement | None = None
+    """Rule that ends training, or lowers an adaptive learning rate; None trains for max_iter."""
+    score: Callable[[NDArray], float] | None = None
+    """Validation score of theta (n_params,), for the rule; without one, it gets minus the loss."""
+    watchers: Sequence[Callable[[Epoch], None]] = ()
+    """Called with the record of each epoch."""
+    progress: SolverProgress = field(default_factory=SolverProgress)
+
+    def stack_key(self) -> tuple[object, ...]:
+        """What the jobs of one stack have in common."""
+        network = (self.sizes, self.activation, self.out_activation, self.loss, self.theta.dtype)
+        # The one setting of a solver that is not a number, and so cannot differ within a stack.
+        nesterov = getattr(self.solver, "nesterovs_momentum", None)
+        return (*network, type(self.solver), nesterov, self.X.shape[0], self.batch_size)
+
+
+@dataclass
+class TrainingResult:
+    """What came out of the training of one network."""
+
+    theta: NDArray
+    """Parameters after the last epoch, (n_params,)."""
+    progress: SolverProgress
+    n_iter: int
+    """Epochs of this run (L-BFGS: iterations)."""
+    loss_curve: list[float]
+    scores: list[float]
+    """Validation score of each epoch, where there is one."""
+    reason: str
+    """Why it ended: "max_iter", "stalled", "diverged", "interrupted", or L-BFGS's own words."""
+    loss: float = math.nan
+    """Loss at the end."""
+    converged: bool = False
+
+
+# ---------------------------------------------------------------- loss and gradient of a batch
+
+
+class Batch:
+    """Rows of K networks, and the arrays in which their loss and gradient are computed.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Layer sizes.
+    X : ndarray of shape (K, n, n_features), or sparse matrix (n, n_features) where K is 1
+        Inputs.
+    y : ndarray of shape (K, n, n_outputs)
+        Targets; its dtype is that of the computation.
+
+    Attributes
+    ----------
+    share : ndarray of shape (K, n, 1)
+        Each row's share in the mean: 1 / n, or its weight over the sum of the batch's weights.
+    total : float or ndarray of shape (K, 1)
+        Number of rows, or the sum of their weights.
+    """
+
+    def __init__(self, sizes: Sequence[int], X: NDArray, y: NDArray):
+        K, n, _ = y.shape
+        self.X, self.y = X, y
+        self.share = np.full((K, n, 1), 1 / n, dtype=y.dtype)
+        self.total: float | NDArray = float(n)
+        self.p = np.empty_like(y)
+        self.values = np.empty((K, n, 1), dtype=y.dtype)
+        self.work = Workspace(sizes, K, n, y.dtype)
+
+    def set_weights(self, sample_weight: NDArray) -> None:
+        """Set the shares from weights (K, n). A batch without any weight has no say."""
+        total = sample_weight.sum(axis=-1, keepdims=True)
+        total[total == 0] = 1
+        np.divide(sample_weight, total, out=self.share[..., 0])
+        self.total = total
+
+
+class Objective:
+    """Loss and gradient of a stack of K networks at theta.
+
+    Attributes
+    ----------
+    theta, grad : ndarray of shape (K, n_params)
+    layers, grads : list of Layer
+        Views of theta and of grad.
+    """
+
+    def __init__(self, jobs: Sequence[TrainingJob], theta: NDArray):
+        first = jobs[0]
+        self.theta, self.grad = theta, np.empty_like(theta)
+        self.layers = layers_of(self.theta, first.sizes)
+        self.grads = layers_of(self.grad, first.sizes)
+        self.weights = self.theta[:, : n_weights(first.sizes)]
+        self.weight_grads = self.grad[:, : n_weights(first.sizes)]
+        self.activation = ACTIVATIONS[first.activation]
+        self.loss = LOSSES[first.loss, first.out_activation]
+        self.alpha = np.array([[job.alpha] for job in jobs], dtype=theta.dtype)
+        self.penalty = np.empty_like(self.weights)
+
+    def evaluate(self, batch: Batch) -> NDArray:
+        """Fill grad, and return the loss of each network, (K,)."""
+        work = batch.work
+        forward(self.layers, batch.X, self.activation, work.z)
+        delta = work.z[-1]
+        self.loss(delta, batch.y, batch.p, batch.values)
+        losses: NDArray = np.matmul(batch.share.swapaxes(-1, -2), batch.values)[:, 0, 0]
+        delta *= batch.share
+        backward(self.layers, batch.X, self.activation, work, delta, self.grads)
+        if self.alpha.any():
+            np.multiply(self.weights, self.alpha / batch.total, out=self.penalty)
+            self.weight_grads += self.penalty
+            losses += 0.5 * np.einsum("kp,kp->k", self.weights, self.penalty)
+        return losses
+
+
+# ---------------------------------------------------------------- the stack and its epochs
+
+
+class Stack:
+    """Networks in training. Those that are done leave, and the rest go on without them."""
+
+    def __init__(self, jobs: Sequence[TrainingJob]):
+        self.jobs = list(jobs)
+        self.places = list(range(len(jobs)))
+        self.results: list[TrainingResult | None] = [None] * len(jobs)
+        self.curves: list[list[float]] = [[] for _ in jobs]
+        self.scores: list[list[float]] = [[] for _ in jobs]
+        self.number = 0
+        self.began = time.perf_counter()
+
+        first = jobs[0]
+        self.n, self.sparse = first.X.shape[0], issparse(first.X)
+        self.slices = list(batch_slices(self.n, first.batch_size))
+        self.X = first.X if len(jobs) == 1 else np.concatenate([job.X for job in jobs])
+        self.Y = first.Y if len(jobs) == 1 else np.concatenate([job.Y for job in jobs])
+        self.sample_weight = self._joined_weights()
+        self.order = np.tile(np.arange(self.n), (len(jobs), 1))
+        self.first_row = np.arange(len(jobs))[:, None] * self.n
+        self._settle(
+            np.stack([job.theta for job in jobs]),
+            [job.progress.state or job.solver.new_state(job.theta) for job in jobs],
+        )
+
+    def _joined_weights(self) -> NDArray | None:
+        """Weights of the rows of all jobs, (K * n,), or None if none has any."""
+        if all(job.sample_weight is None for job in self.jobs):
+            return None
+        ones = np.ones(self.n, dtype=self.jobs[0].theta.dtype)
+        return np.concatenate(
+            [ones if job.sample_weight is None else job.sample_weight for job in self.jobs]
+        )
+
+    def _settle(self, theta: NDArray, states: Sequence[State]) -> None:
+        """Lay out all arrays for the networks that are in the stack now."""
+        first, K = self.jobs[0], len(self.jobs)
+        self.theta = theta
+        self.objective = Objective(self.jobs, theta)
+        self.solver = stacked([job.solver for job in self.jobs], theta.dtype)
+        self.state = {name: np.stack([state[name] for state in states]) for name in states[0]}
+        self.weight_decay = np.array([[job.weight_decay] for job in self.jobs], dtype=theta.dtype)
+        self.decays = bool(self.weight_decay.any())
+        self.batches = {}
+        for n in {rows.stop - rows.start for rows in self.slices}:
+            # Rows of a sparse X are gathered as a sparse matrix of their own.
+            X = np.empty((K, n, 0 if self.sparse else first.sizes[0]), dtype=theta.dtype)
+            y = np.empty((K, n, first.sizes[-1]), dtype=theta.dtype)
+            self.batches[n] = Batch(first.sizes, X, y)
+
+    def epochs(self) -> Iterator[NDArray]:
+        """Train epoch by epoch, and yield the losses of each, (K,), while networks are left."""
+        while self.jobs:
+            self.number += 1
+            for job, order in zip(self.jobs, self.order, strict=True):
+                if job.shuffle:
+                    reshuffle(order, job.rng)
+            losses = np.zeros(len(self.jobs))
+            for rows, lr, size in zip(self.slices, *self._rates(), strict=True):
+                batch = self._gather(rows)
+                losses += self.objective.evaluate(batch) * (rows.stop - rows.start)
+                if self.decays:
+                    self.objective.weights *= 1 - lr * self.weight_decay
+                self.solver.update(self.theta, self.objective.grad, self.state, size)
+            for job in self.jobs:
+                job.progress.steps += len(self.slices)
+                job.progress.samples_seen += self.n
+            yield losses / self.n
+
+    def _rates(self) -> tuple[NDArray, NDArray]:
+        """Learning rate and step size of each update of this epoch, (n_updates, K, 1)."""
+        n_updates = len(self.slices)
+        updates = np.arange(n_updates)
+        epochs_done = self.number - 1 + updates / n_updates
+        rates = []
+        for job in self.jobs:
+            progress = job.progress
+            # A solver that starts anew, as in a warm start, starts with the initial rate.
+            seen = progress.samples_seen if progress.steps else 0
+            rates.append(job.schedule(epochs_done / job.max_iter, seen, progress.plateaus))
+        lr = np.stack(rates, axis=-1)[..., None]
+        steps = np.array([[job.progress.steps] for job in self.jobs])
+        size = self.solver.step_size(lr, steps + updates[:, None, None] + 1)
+        dtype = self.theta.dtype
+        return lr.astype(dtype, copy=False), size.astype(dtype, copy=False)
+
+    def _gather(self, rows: slice) -> Batch:
+        """Copy the rows of one update, in the order of this epoch, to where they are used."""
+        batch = self.batches[rows.stop - rows.start]
+        chosen = self.order[:, rows] + self.first_row  # (K, n)
+        if self.sparse:
+            batch.X = self.X[chosen[0]]
+        else:
+            np.take(self.X, chosen, axis=-2, out=batch.X, mode="clip")
+        np.take(self.Y, chosen, axis=-2, out=batch.y, mode="clip")
+        if self.sample_weight is not None:
+            batch.set_weights(self.sample_weight[chosen])
+        return batch
+
+    def record(self, k: int, loss: float) -> Epoch:
+        """Record of the epoch that network k of the stack has just finished."""
+        job, theta = self.jobs[k], self.theta[k]
+        self.curves[self.places[k]].append(loss)
+        score = None
+        if job.score is not None:
+            score = job.score(theta)
+            self.scores[self.places[k]].append(score)
+        return Epoch(self.number, loss, score, theta, time.perf_counter() - self.began)
+
+    def leave(self, reasons: dict[int, str]) -> None:
+        """Let the networks leave whose place in the stack is a key, and keep their results."""
+        if not reasons:
+            return
+        for k, reason in reasons.items():
+            job, curve = self.jobs[k], self.curves[self.places[k]]
+            job.progress.state = {name: array[k] for name, array in self.state.items()}
+            self.results[self.places[k]] = TrainingResult(
+                theta=self.theta[k],
+                progress=job.progress,
+                n_iter=len(curve),
+                loss_curve=curve,
+                scores=self.scores[self.places[k]],
+                reason=reason,
+                loss=curve[-1] if curve else math.nan,
+                converged=reason == "stalled",
+            )
+        stay = [k for k in range(len(self.jobs)) if k not in reasons]
+        self.jobs = [self.jobs[k] for k in stay]
+        self.places = [self.places[k] for k in stay]
+        self.order, self.first_row = self.order[stay], self.first_row[stay]
+        if stay:
+            states = [{name: array[k] for name, array in self.state.items()} for k in stay]
+            self._settle(self.theta[stay], states)
+
+
+def train(jobs: Sequence[TrainingJob]) -> list[TrainingResult]:
+    """Train jobs that agree in their :meth:`TrainingJob.stack_key` as one stack.
+
+    A network that stalls, diverges or has had its epochs leaves the stack; the others go on. The
+    result of a job does not depend on whom it was stacked with, up to rounding.
+
+    Parameters
+    ----------
+    jobs : sequence of TrainingJob
+        Their ``rng``, ``stopping`` and ``progress`` are carried forward.
+
+    Returns
+    -------
+    results : list of TrainingResult
+        In the order of the jobs. On KeyboardInterrupt, of what was learnt until then.
+    """
+    stack = Stack(jobs)
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):
+            for losses in stack.epochs():
+                verdicts = {
+                    k: _verdict(job, stack.record(k, float(losses[k])))
+                    for k, job in enumerate(stack.jobs)
+                }
+                stack.leave({k: reason for k, reason in verdicts.items() if reason})
+    except KeyboardInterrupt:
+        stack.leave(dict.fromkeys(range(len(stack.jobs)), "interrupted"))
+    return [result for result in stack.results if result is not None]
+
+
+def _verdict(job: TrainingJob, epoch: Epoch) -> str | None:
+    """Show an epoch to those who watch, and tell why training ends with it, if it does."""
+    for watch in job.watchers:
+        watch(epoch)
+    if not math.isfinite(epoch.loss):
+        return "diverged"
+    score = -epoch.loss if epoch.score is None else epoch.score
+    if job.stopping is not None and job.stopping.update(score, epoch.theta):
+        if not job.schedule.lowers_on_plateau(job.progress.plateaus):
+            return "stalled"
+        job.progress.plateaus += 1
+        job.stopping.count = 0
+    return "max_iter" if epoch.number == job.max_iter else None
+
+
+# ---------------------------------------------------------------- L-BFGS
+
+
+def train_lbfgs(job: TrainingJob, tol: float, max_fun: int) -> TrainingResult:
+    """Minimise the loss over all rows with SciPy's L-BFGS-B.
+
+    Parameters
+    ----------
+    job : TrainingJob
+        Its solver, schedule, batch size and stopping rule are not used.
+    tol : float
+        Largest component of the gradient at which the search has converged.
+    max_fun : int
+        Most evaluations of the loss.
+
+    Returns
+    -------
+    result : TrainingResult
+        On KeyboardInterrupt, of the best parameters found until then.
+    """
+    # In float64 whatever comes in: line searches compare losses that differ in the last digits.
+    X = job.X.astype(np.float64, copy=False)
+    batch = Batch(job.sizes, X if issparse(X) else X[None], job.Y[None].astype(np.float64))
+    if job.sample_weight is not None:
+        batch.set_weights(job.sample_weight[None].astype(np.float64))
+    objective = Objective([job], job.theta[None].astype(np.float64))
+    began = time.perf_counter()
+    best, best_loss = objective.theta[0].copy(), math.inf
+    curve: list[float] = []
+
+    def loss_and_grad(theta: NDArray) -> tuple[float, NDArray]:
+        nonlocal best, best_loss
+        objective.theta[0] = theta
+        loss = float(objective.evaluate(batch)[0])
+        if loss < best_loss:
+            best, best_loss = theta.copy(), loss
+        return loss, objective.grad[0].copy()
+
+    def watch(intermediate_result: object) -> None:
+        curve.append(intermediate_result.fun)  # type: ignore[attr-defined]
+        seconds = time.perf_counter() - began
+        for watcher in job.watchers:
+            watcher(Epoch(len(curve), curve[-1], None, intermediate_result.x, seconds))  # type: ignore[attr-defined]
+
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):
+            found = minimize(
+                loss_and_grad,
+                objective.theta[0].copy(),
+                method="L-BFGS-B",
+                jac=True,
+                options={"maxfun": max_fun, "maxiter": job.max_iter, "gtol": tol},
+                callback=watch,
+            )
+    except KeyboardInterrupt:
+        theta, loss, n_iter, reason, converged = best, best_loss, len(curve), "interrupted", False
+    else:
+        theta, loss, n_iter = found.x, float(found.fun), min(found.nit, job.max_iter)
+        reason, converged = str(found.message), found.status == 0
+    return TrainingResult(
+        theta=theta.astype(job.theta.dtype, copy=False),
+        progress=job.progress,
+        n_iter=n_iter,
+        loss_curve=curve,
+        scores=[],
+        reason=reason,
+        loss=loss,
+        converged=converged,
+    )

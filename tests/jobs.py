@@ -1,0 +1,44 @@
+"""Training jobs for the tests of the numerical modules."""
+
+import numpy as np
+
+from sknn_scratch.network import draw_theta
+from sknn_scratch.schedules import Schedule
+from sknn_scratch.solvers import Adam
+from sknn_scratch.training import TrainingJob
+
+
+def make_job(
+    rng,
+    *,
+    n=7,
+    sizes=(3, 4, 2),
+    out_activation="softmax",
+    dtype=np.float64,
+    weighted=False,
+    **changes,
+):
+    """A job on random data; out_activation "softmax" has one-hot targets, "logistic" any."""
+    if out_activation == "softmax":
+        Y = np.eye(sizes[-1])[rng.randint(sizes[-1], size=n)]
+    else:
+        Y = rng.randint(2, size=(n, sizes[-1]))
+    settings = {
+        "X": rng.normal(size=(n, sizes[0])).astype(dtype),
+        "Y": Y.astype(dtype),
+        "sample_weight": rng.uniform(0.5, 2, size=n).astype(dtype) if weighted else None,
+        "sizes": tuple(sizes),
+        "activation": "logistic",
+        "out_activation": out_activation,
+        "loss": "squared_error",
+        "theta": draw_theta(sizes, [1.0] * (len(sizes) - 1), rng, dtype),
+        "rng": np.random.RandomState(rng.randint(1 << 30)),
+        "solver": Adam(),
+        "schedule": Schedule("constant", 0.01),
+        "alpha": 0.0,
+        "weight_decay": 0.0,
+        "batch_size": n,
+        "max_iter": 5,
+        "shuffle": True,
+    }
+    return TrainingJob(**(settings | changes))

@@ -1,0 +1,217 @@
+"""The network's way forward and back, judged by the formulas written out and by differences."""
+
+import numpy as np
+import pytest
+import scipy.sparse
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jobs import make_job
+from numpy.testing import assert_allclose, assert_array_equal
+
+from sknn_scratch.activations import ACTIVATIONS
+from sknn_scratch.network import (
+    BLOCK_VALUES,
+    draw_theta,
+    glorot_bounds,
+    layers_of,
+    n_params,
+    n_weights,
+    output,
+    scaled_bounds,
+    theta_of,
+)
+from sknn_scratch.training import Batch, Objective
+
+FORMULAS = {
+    "identity": lambda z: z,
+    "logistic": lambda z: 1 / (1 + np.exp(-z)),
+    "tanh": lambda z: (np.exp(z) - np.exp(-z)) / (np.exp(z) + np.exp(-z)),
+    "relu": lambda z: np.where(z > 0, z, 0),
+}
+OUTPUTS = {"binary": ("logistic", 1), "multiclass": ("softmax", 3), "multilabel": ("logistic", 4)}
+
+
+def stack_of(jobs):
+    """Objective and batch over all rows of the jobs, as one stack."""
+    batch = Batch(
+        jobs[0].sizes, np.stack([job.X for job in jobs]), np.stack([job.Y for job in jobs])
+    )
+    if jobs[0].sample_weight is not None:
+        batch.set_weights(np.stack([job.sample_weight for job in jobs]))
+    return Objective(jobs, np.stack([job.theta for job in jobs])), batch
+
+
+def loss_written_out(job, theta):
+    """Loss of one network on all rows of its job, in plain NumPy, one formula after another."""
+    a, at, layers = job.X, 0, []
+    for n_in, n_out in zip(job.sizes[:-1], job.sizes[1:], strict=True):
+        layers.append([theta[at : at + n_in * n_out].reshape(n_in, n_out)])
+        at += n_in * n_out
+    for layer in layers:
+        n_out = layer[0].shape[1]
+        layer.append(theta[at : at + n_out])
+        at += n_out
+    for i, (W, b) in enumerate(layers):
+        z = a @ W + b
+        a = FORMULAS[job.activation](z) if i < len(layers) - 1 else z
+    if job.out_activation == "softmax":
+        p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    else:
+        p = 1 / (1 + np.exp(-z))
+    if job.loss == "squared_error":
+        values = ((p - job.Y) ** 2).sum(axis=1)
+    elif job.out_activation == "softmax":
+        values = -(job.Y * np.log(p)).sum(axis=1)
+    else:
+        values = -(job.Y * np.log(p) + (1 - job.Y) * np.log(1 - p)).sum(axis=1)
+    weight = np.ones(len(p)) if job.sample_weight is None else job.sample_weight
+    squares = sum((W**2).sum() for W, _ in layers)
+    return (values @ weight + job.alpha / 2 * squares) / weight.sum()
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("hidden", [(), (4,), (4, 3), (3, 2, 4)], ids=str)
+@pytest.mark.parametrize("kind", OUTPUTS)
+@pytest.mark.parametrize("loss", ["squared_error", "log_loss"])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_gradient_equals_finite_differences(activation, loss, kind, hidden, weighted):
+    rng = np.random.RandomState(0)
+    out_activation, n_outputs = OUTPUTS[kind]
+    jobs = [
+        make_job(
+            rng,
+            sizes=(3, *hidden, n_outputs),
+            out_activation=out_activation,
+            activation=activation,
+            loss=loss,
+            weighted=weighted,
+            alpha=alpha,
+        )
+        for alpha in (0.0, 0.3, 2.0)
+    ]
+    objective, batch = stack_of(jobs)
+    losses = objective.evaluate(batch)
+    grad = objective.grad.copy()
+    assert_allclose(losses, [loss_written_out(job, job.theta) for job in jobs], rtol=1e-12)
+
+    h = 1e-5
+    differences = np.empty_like(grad)
+    for k, job in enumerate(jobs):
+        for i in range(len(job.theta)):
+            step = h * (np.arange(len(job.theta)) == i)
+            up = loss_written_out(job, job.theta + step)
+            down = loss_written_out(job, job.theta - step)
+            differences[k, i] = (up - down) / (2 * h)
+    # Relative to the largest component of each network's gradient.
+    error = np.abs(grad - differences).max(axis=1) / np.abs(grad).max(axis=1)
+    assert (error < 1e-6).all(), error
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_activation_and_its_derivative(name, dtype):
+    # relu has no derivative at 0, which is not among these.
+    z = np.linspace(-8, 8, 50)
+    a = z.astype(dtype)
+    ACTIVATIONS[name].apply(a)
+    tolerance = 50 * np.finfo(dtype).eps
+    assert a.dtype == dtype
+    assert_allclose(a, FORMULAS[name](z), atol=tolerance, rtol=tolerance)
+
+    delta = np.full_like(a, 3)
+    ACTIVATIONS[name].backprop(a, delta)
+    h = 1e-6
+    slope = (FORMULAS[name](z + h) - FORMULAS[name](z - h)) / (2 * h)
+    assert_allclose(delta, 3 * slope, atol=max(tolerance, 1e-8))
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activations_neither_overflow_nor_warn(name):
+    a = np.array([-1e4, -750.0, 0.0, 750.0, 1e4])
+    ACTIVATIONS[name].apply(a)
+    assert np.isfinite(a).all()
+
+
+def test_layers_are_views_of_theta_weights_first():
+    sizes = (3, 4, 2)
+    theta = np.zeros((2, n_params(sizes)))
+    layers = layers_of(theta, sizes)
+    for value, (W, b) in enumerate(layers, start=1):
+        W[:], b[:] = value, -value
+    assert [W.shape for W, _ in layers] == [(2, 3, 4), (2, 4, 2)]
+    assert [b.shape for _, b in layers] == [(2, 1, 4), (2, 1, 2)]
+    assert n_weights(sizes) == 20
+    assert_array_equal(theta, np.tile([1] * 12 + [2] * 8 + [-1] * 4 + [-2] * 2, (2, 1)))
+
+
+def test_theta_of_undoes_layers_of():
+    theta = np.random.RandomState(0).normal(size=n_params((3, 4, 2)))
+    layers = layers_of(theta[None], (3, 4, 2))
+    assert_array_equal(theta_of([W[0] for W, _ in layers], [b[0, 0] for _, b in layers]), theta)
+
+
+def test_weights_are_drawn_layer_by_layer_within_their_bounds():
+    theta = draw_theta((3, 2, 1), [0.5, 2.0], np.random.RandomState(7), np.float64)
+    rng = np.random.RandomState(7)
+    W1, b1 = rng.uniform(-0.5, 0.5, (3, 2)), rng.uniform(-0.5, 0.5, 2)
+    W2, b2 = rng.uniform(-2, 2, (2, 1)), rng.uniform(-2, 2, 1)
+    assert_array_equal(theta, theta_of([W1, W2], [b1, b2]))
+
+
+def test_glorot_bounds():
+    assert_allclose(glorot_bounds((3, 5, 2), "relu"), [(6 / 8) ** 0.5, (6 / 7) ** 0.5])
+    assert_allclose(glorot_bounds((3, 5, 2), "logistic"), [(2 / 8) ** 0.5, (2 / 7) ** 0.5])
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+def test_scaled_bounds_put_first_layer_at_its_gain_whatever_the_scale(activation, scale):
+    rng = np.random.RandomState(0)
+    X = scale * rng.normal(size=(400, 10))
+    (bound, last) = scaled_bounds((10, 2000, 1), activation, (X**2).sum(axis=1).mean())
+    z = X @ rng.uniform(-bound, bound, (10, 2000))
+    assert_allclose(z.std(), ACTIVATIONS[activation].gain, rtol=0.05)
+    assert_allclose(last, (3 / 2000) ** 0.5)
+
+
+def test_scaled_bounds_of_inputs_that_are_all_zero():
+    assert_allclose(scaled_bounds((12, 3, 1), "tanh", 0.0), [0.5, 1.0])
+
+
+@pytest.mark.parametrize("container", [np.asarray, scipy.sparse.csr_matrix, scipy.sparse.csr_array])
+def test_output_goes_through_rows_in_blocks(container, monkeypatch):
+    rng = np.random.RandomState(0)
+    theta = rng.normal(size=(1, n_params((5, 8, 3))))
+    layers, X = layers_of(theta, (5, 8, 3)), rng.normal(size=(21, 5))
+    (W1, b1), (W2, b2) = layers
+    expected = np.tanh(X @ W1[0] + b1[0]) @ W2[0] + b2[0]
+    assert BLOCK_VALUES > 21 * 8
+    assert_allclose(output(layers, container(X), ACTIVATIONS["tanh"]), expected, rtol=1e-12)
+    monkeypatch.setattr("sknn_scratch.network.BLOCK_VALUES", 8 * 5)
+    assert_allclose(output(layers, container(X), ACTIVATIONS["tanh"]), expected, rtol=1e-12)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    K=st.integers(1, 3),
+    n=st.integers(1, 4),
+    n_features=st.integers(1, 3),
+    hidden=st.lists(st.integers(1, 3), max_size=3),
+    kind=st.sampled_from(list(OUTPUTS)),
+    dtype=st.sampled_from([np.float32, np.float64]),
+)
+def test_degenerate_shapes(K, n, n_features, hidden, kind, dtype):
+    rng = np.random.RandomState(0)
+    out_activation, n_outputs = OUTPUTS[kind]
+    sizes = (n_features, *hidden, n_outputs)
+    jobs = [
+        make_job(rng, n=n, sizes=sizes, out_activation=out_activation, dtype=dtype)
+        for _ in range(K)
+    ]
+    objective, batch = stack_of(jobs)
+    losses = objective.evaluate(batch)
+    assert losses.shape == (K,)
+    assert objective.grad.dtype == dtype
+    rtol = 1e-12 if dtype == np.float64 else 1e-5
+    assert_allclose(losses, [loss_written_out(job, job.theta) for job in jobs], rtol=rtol)
+    assert np.isfinite(objective.grad).all()

@@ -1,0 +1,147 @@
+"""Solvers, schedules, stopping and batches, each judged by its formula written out."""
+
+import math
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.utils import gen_batches, shuffle
+
+from sknn_scratch.batches import batch_slices, planned_epochs, reshuffle
+from sknn_scratch.schedules import Schedule
+from sknn_scratch.solvers import SGD, Adam, stacked
+from sknn_scratch.stopping import NoImprovement
+
+
+def adam_by_the_book(theta, grads, lr, beta_1, beta_2, epsilon):
+    """Kingma and Ba's algorithm 1 in the order of the end of their section 2."""
+    m = v = 0
+    for t, g in enumerate(grads, start=1):
+        m = beta_1 * m + (1 - beta_1) * g
+        v = beta_2 * v + (1 - beta_2) * g**2
+        size = lr * math.sqrt(1 - beta_2**t) / (1 - beta_1**t)
+        theta = theta - size * m / (np.sqrt(v) + epsilon)
+    return theta
+
+
+def sgd_by_the_book(theta, grads, lr, momentum, nesterov):
+    u = 0
+    for g in grads:
+        u = momentum * u - lr * g
+        theta = theta + (momentum * u - lr * g if nesterov else u)
+    return theta
+
+
+def run(solver, theta, grads, lr):
+    theta = theta.copy()
+    state = solver.new_state(theta)
+    for step, grad in enumerate(grads, start=1):
+        size = solver.step_size(np.asarray(lr), np.array(step))
+        solver.update(theta, grad.copy(), state, size)
+    return theta
+
+
+def problem():
+    rng = np.random.RandomState(0)
+    return rng.normal(size=(3, 6)), rng.normal(size=(20, 3, 6))
+
+
+@pytest.mark.parametrize("betas", [(0.9, 0.999), (0.0, 0.99), (0.5, 0.0)])
+@pytest.mark.parametrize("epsilon", [1e-8, 0.1])
+def test_adam(betas, epsilon):
+    theta, grads = problem()
+    found = run(Adam(*betas, epsilon), theta, grads, 0.1)
+    assert_allclose(found, adam_by_the_book(theta, grads, 0.1, *betas, epsilon), rtol=1e-12)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9, 1.0])
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_sgd(momentum, nesterov):
+    theta, grads = problem()
+    found = run(SGD(momentum, nesterov), theta, grads, 0.1)
+    assert_allclose(found, sgd_by_the_book(theta, grads, 0.1, momentum, nesterov), rtol=1e-12)
+
+
+def test_settings_may_differ_within_a_stack():
+    theta, grads = problem()
+    lr = np.array([[0.1], [0.01], [1.0]])
+    solvers = [Adam(0.9, 0.999, 1e-8), Adam(0.8, 0.99, 1e-8), Adam(0.0, 0.9, 1e-8)]
+    together = stacked(solvers, np.float64)
+    assert together.epsilon == 1e-8
+    assert_array_equal(together.beta_1, [[0.9], [0.8], [0.0]])
+    found = run(together, theta, grads, lr)
+    for k, solver in enumerate(solvers):
+        alone = run(solver, theta[k : k + 1], grads[:, k : k + 1], lr[k])
+        assert_allclose(found[k : k + 1], alone, rtol=1e-12)
+
+
+def test_schedules():
+    share = np.array([0.0, 0.25, 0.5])
+    assert_array_equal(Schedule("constant", 0.2)(share, 900, 3), [0.2] * 3)
+    assert_allclose(Schedule("invscaling", 0.2, 0.5)(share, 99, 3), [0.02] * 3)
+    assert_allclose(Schedule("adaptive", 0.2)(share, 99, 2), [0.008] * 3)
+    expected = [0.2, 0.1 * (1 + math.cos(math.pi / 4)), 0.1]
+    assert_allclose(Schedule("cosine", 0.2)(share, 99, 2), expected)
+
+
+def test_only_an_adaptive_rate_comes_down_on_a_plateau_and_not_for_ever():
+    assert not Schedule("constant", 0.1).lowers_on_plateau(0)
+    schedule = Schedule("adaptive", 0.1)
+    lowered = [schedule.lowers_on_plateau(plateaus) for plateaus in range(10)]
+    # 0.1 / 5**7 = 1.28e-6 is lowered once more, 0.1 / 5**8 = 2.6e-7 is not.
+    assert lowered == [True] * 8 + [False] * 2
+
+
+def test_stopping_counts_epochs_without_progress():
+    rule = NoImprovement(tol=0.5, n_iter_no_change=2, keep_best=True)
+    scores = [1.0, 1.2, 2.0, 2.4, 2.1, 2.2]
+    stalled = [rule.update(score, np.array([score])) for score in scores]
+    assert stalled == [False, False, False, False, False, True]
+    assert (rule.best_score, rule.count) == (2.4, 3)
+    assert_array_equal(rule.best_theta, [2.4])
+
+
+def test_stopping_keeps_a_copy_and_only_if_asked():
+    theta = np.zeros(2)
+    keeping, forgetting = (NoImprovement(0.0, 1, keep_best=keep) for keep in (True, False))
+    for rule in (keeping, forgetting):
+        rule.update(1.0, theta)
+    theta += 1
+    assert_array_equal(keeping.best_theta, [0, 0])
+    assert forgetting.best_theta is None
+
+
+def test_stopping_with_nan_and_with_infinite_patience():
+    rule = NoImprovement(tol=0.0, n_iter_no_change=math.inf, keep_best=False)
+    assert not any(rule.update(float(score), np.zeros(1)) for score in range(150, 0, -1))
+    assert rule.count == 149
+    assert not rule.update(math.nan, np.zeros(1))
+    assert (rule.best_score, rule.count) == (150.0, 0)
+
+
+@pytest.mark.parametrize(("n", "batch_size"), [(1, 1), (10, 3), (10, 10), (9, 3)])
+def test_batch_slices(n, batch_size):
+    assert list(batch_slices(n, batch_size)) == list(gen_batches(n, batch_size))
+
+
+def test_reshuffle_draws_what_scikit_learn_draws():
+    order, expected = np.arange(10), np.arange(10)
+    rng, judge = np.random.RandomState(3), np.random.RandomState(3)
+    for _ in range(3):
+        reshuffle(order, rng)
+        expected = shuffle(expected, random_state=judge)
+        assert_array_equal(order, expected)
+
+
+@pytest.mark.parametrize(
+    ("n", "batch_size", "epochs"),
+    [
+        (4, 4, 250),  # one update an epoch: at least 250
+        (150, 150, 250),
+        (1000, 200, 60),  # 300 updates
+        (20_000, 200, 50),  # 100 updates an epoch: at most 5,000
+        (10_000_000, 200, 1),
+    ],
+)
+def test_planned_epochs(n, batch_size, epochs):
+    assert planned_epochs(n, batch_size) == epochs

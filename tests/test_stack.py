@@ -1,0 +1,188 @@
+"""A stack of networks equals its networks trained one by one."""
+
+import numpy as np
+import pytest
+from jobs import make_job
+from numpy.testing import assert_allclose, assert_array_equal
+
+from sknn_scratch.schedules import Schedule
+from sknn_scratch.solvers import SGD, Adam
+from sknn_scratch.stopping import NoImprovement
+from sknn_scratch.training import train
+
+
+def assert_same_as_alone(make_jobs):
+    """Train the jobs of make_jobs() as one stack and one by one, and compare all results."""
+    together = train(make_jobs())
+    alone = [train([job])[0] for job in make_jobs()]
+    for a, b in zip(together, alone, strict=True):
+        assert_allclose(a.theta, b.theta, rtol=1e-10, atol=1e-14)
+        assert_allclose(a.loss_curve, b.loss_curve, rtol=1e-10)
+        assert (a.n_iter, a.reason) == (b.n_iter, b.reason)
+        assert (a.progress.steps, a.progress.plateaus) == (b.progress.steps, b.progress.plateaus)
+        for name in a.progress.state:
+            assert_allclose(a.progress.state[name], b.progress.state[name], rtol=1e-9, atol=1e-14)
+    return together
+
+
+@pytest.mark.parametrize("out_activation", ["softmax", "logistic"])
+@pytest.mark.parametrize("loss", ["squared_error", "log_loss"])
+@pytest.mark.parametrize("activation", ["identity", "logistic", "tanh", "relu"])
+def test_networks_that_differ_in_all_that_may_differ(activation, loss, out_activation):
+    def make_jobs():
+        rng = np.random.RandomState(0)
+        return [
+            make_job(
+                rng,
+                n=23,
+                sizes=(4, 5, 3, 2),
+                out_activation=out_activation,
+                activation=activation,
+                loss=loss,
+                weighted=k % 2 == 0,
+                solver=Adam(beta_1=0.9 - 0.1 * k, beta_2=0.99, epsilon=10.0**-k),
+                schedule=Schedule(["constant", "cosine", "constant"][k], 0.01 * (k + 1)),
+                alpha=0.1 * k,
+                weight_decay=[0.0, 0.5, 0.1][k],
+                batch_size=5,
+                max_iter=[12, 7, 9][k],
+                shuffle=k != 1,
+            )
+            for k in range(3)
+        ]
+
+    together = assert_same_as_alone(make_jobs)
+    assert [result.n_iter for result in together] == [12, 7, 9]
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_sgd_with_schedules_and_stopping(nesterov):
+    def make_jobs():
+        rng = np.random.RandomState(1)
+        return [
+            make_job(
+                rng,
+                n=30,
+                batch_size=7,
+                solver=SGD(momentum=0.5 + 0.1 * k, nesterovs_momentum=nesterov),
+                schedule=Schedule(name, 0.1, power_t=0.5),
+                max_iter=[80, 80, 80, 4][k],
+                stopping=NoImprovement(1e-3, n_iter_no_change=2 + k, keep_best=False),
+            )
+            for k, name in enumerate(["adaptive", "invscaling", "constant", "constant"])
+        ]
+
+    together = assert_same_as_alone(make_jobs)
+    assert {result.reason for result in together} == {"stalled", "max_iter"}
+    assert together[0].progress.plateaus > 0
+
+
+def test_each_network_gets_its_own_records_and_best_parameters():
+    seen = {}
+
+    def make_jobs():
+        rng = np.random.RandomState(2)
+        jobs = []
+        for k in range(3):
+            seen[k] = []
+            job = make_job(
+                rng,
+                max_iter=4 + k,
+                score=lambda theta: float(-np.abs(theta).sum()),
+                stopping=NoImprovement(0.0, np.inf, keep_best=True),
+                watchers=[lambda epoch, k=k: seen[k].append((epoch.number, epoch.loss))],
+            )
+            jobs.append(job)
+        return jobs
+
+    jobs = make_jobs()
+    results = train(jobs)
+    for k, (job, result) in enumerate(zip(jobs, results, strict=True)):
+        assert seen[k] == list(enumerate(result.loss_curve, start=1))
+        assert len(result.scores) == result.n_iter == 4 + k
+        assert job.stopping.best_score == max(result.scores)
+        assert -np.abs(job.stopping.best_theta).sum() == max(result.scores)
+
+
+def test_a_network_that_diverges_leaves_and_the_others_go_on():
+    def make_jobs():
+        rng = np.random.RandomState(3)
+        jobs = [
+            make_job(
+                rng,
+                activation="identity",
+                loss="log_loss",
+                solver=SGD(),
+                schedule=Schedule("constant", lr),
+                max_iter=60,
+            )
+            for lr in (0.01, 1e6, 0.02)
+        ]
+        return jobs
+
+    results = train(make_jobs())
+    assert [result.reason for result in results] == ["max_iter", "diverged", "max_iter"]
+    assert results[1].n_iter < 60
+    (alone,) = train([make_jobs()[2]])
+    assert_allclose(results[2].theta, alone.theta, rtol=1e-10)
+
+
+def test_an_interrupt_keeps_what_every_network_has_learnt():
+    rng = np.random.RandomState(4)
+
+    def interrupt(epoch):
+        if epoch.number == 3:
+            raise KeyboardInterrupt
+
+    jobs = [make_job(rng), make_job(rng, watchers=[interrupt])]
+    start = [job.theta.copy() for job in jobs]
+    results = train(jobs)
+    assert [result.reason for result in results] == ["interrupted"] * 2
+    assert [result.n_iter for result in results] == [3, 3]
+    for theta, result in zip(start, results, strict=True):
+        assert np.abs(result.theta - theta).max() > 1e-3
+
+
+def test_a_job_keeps_its_own_parameters_and_data():
+    rng = np.random.RandomState(5)
+    job = make_job(rng, weighted=True)
+    before = [job.theta.copy(), job.X.copy(), job.Y.copy(), job.sample_weight.copy()]
+    train([job])
+    for array, copy in zip([job.theta, job.X, job.Y, job.sample_weight], before, strict=True):
+        assert_array_equal(array, copy)
+
+
+def test_stack_key_tells_apart_what_cannot_share_a_stack():
+    def key(**changes):
+        return make_job(np.random.RandomState(0), **changes).stack_key()
+
+    assert key() == key(alpha=1.0, weight_decay=0.5, max_iter=9, solver=Adam(0.5), weighted=True)
+    for changes in (
+        {"sizes": (3, 5, 2)},
+        {"n": 8},
+        {"batch_size": 3},
+        {"activation": "relu"},
+        {"loss": "log_loss"},
+        {"out_activation": "logistic"},
+        {"dtype": np.float32},
+        {"solver": SGD()},
+    ):
+        assert key() != key(**changes), changes
+    assert key(solver=SGD()) != key(solver=SGD(nesterovs_momentum=False))
+
+
+def test_weight_decay_shrinks_weights_and_not_biases():
+    rng = np.random.RandomState(6)
+    lr, decay, steps = 0.01, 2.0, 3
+    # Without weights on the rows there is no gradient, and so decay is all there is.
+    job = make_job(
+        rng,
+        schedule=Schedule("constant", lr),
+        weight_decay=decay,
+        max_iter=steps,
+        sample_weight=np.zeros(7),
+    )
+    (result,) = train([job])
+    expected = job.theta.copy()
+    expected[:20] *= (1 - lr * decay) ** steps
+    assert_allclose(result.theta, expected, rtol=1e-12)
