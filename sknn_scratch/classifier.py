@@ -17,7 +17,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import Tags, check_random_state, column_or_1d
 from sklearn.utils.extmath import row_norms, softmax
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import type_of_target, unique_labels
+from sklearn.utils.multiclass import unique_labels
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sknn_scratch._compat import (
@@ -31,6 +31,7 @@ from sknn_scratch._compat import (
 )
 from sknn_scratch.activations import ACTIVATIONS
 from sknn_scratch.batches import AUTO_BATCH_SIZE, planned_epochs
+from sknn_scratch.losses import chance_loss
 from sknn_scratch.network import (
     Layer,
     draw_theta,
@@ -43,7 +44,7 @@ from sknn_scratch.network import (
 from sknn_scratch.schedules import Schedule
 from sknn_scratch.solvers import SGD, Adam, Solver
 from sknn_scratch.stopping import NoImprovement
-from sknn_scratch.targets import classes_of, decode, encode
+from sknn_scratch.targets import classes_of, decode, encode, is_multilabel
 from sknn_scratch.training import (
     Epoch,
     SolverProgress,
@@ -333,7 +334,8 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
         Warns
         -----
         ConvergenceWarning
-            If ``max_iter`` ended training before it had converged.
+            If ``max_iter`` ended training before it had converged, or if the network ended up no
+            better than the frequencies of the classes.
         UserWarning
             If the user interrupted training (Ctrl-C); what was learnt until then is kept.
         """
@@ -344,7 +346,9 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
                 self._check_same_classes(y)
             else:
                 self.classes_ = classes_of(y)
-            return self._fit(X, y, sample_weight, again=again)
+            job, result = self._fit(X, y, sample_weight, again=again)
+        self._report(job, result)
+        return self
 
     @available_if(_solver_is_stochastic)
     @fit_context(prefer_skip_nested_validation=True)
@@ -388,13 +392,16 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
             again = hasattr(self, "coefs_")
             X, y = self._validate(X, y, reset=not again)
             is_first_partial_fit(self, classes)
-            if len(self.classes_) < 2 and not type_of_target(y).startswith("multilabel"):
+            if len(self.classes_) < 2 and not is_multilabel(y):
                 raise ValueError(
                     f"classes has one class only, {self.classes_.tolist()}. "
                     "A classifier needs at least two classes."
                 )
             self._check_known_classes(y)
-            return self._fit(X, y, sample_weight, again=again, partial=True)
+            job, result = self._fit(X, y, sample_weight, again=again, partial=True)
+        if result.reason == "interrupted":
+            self._report(job, result)
+        return self
 
     def _fit(
         self,
@@ -404,13 +411,13 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
         *,
         again: bool,
         partial: bool = False,
-    ) -> Self:
-        """Train on validated X and y, from the parameters at hand if again."""
+    ) -> tuple[TrainingJob, TrainingResult]:
+        """Train on validated X and y, from the fitted parameters if again, and adopt the result."""
         if sample_weight is not None:
             sample_weight = check_sample_weight(sample_weight, X)
         Y = encode(y, self.classes_, X.dtype)
         rng = check_random_state(self.random_state)
-        multiclass = len(self.classes_) > 2 and not type_of_target(y).startswith("multilabel")
+        multiclass = len(self.classes_) > 2 and not is_multilabel(y)
         if not again:
             self.out_activation_ = "softmax" if multiclass else "logistic"
         sizes = (X.shape[1], *self._hidden_sizes(), Y.shape[1])
@@ -420,7 +427,8 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
             result = train_lbfgs(job, self.tol, self.max_fun)
         else:
             (result,) = train([job])
-        return self._adopt(job, result, again=again, partial=partial)
+        self._adopt(job, result, again=again)
+        return job, result
 
     def _validate(self, X: Any, y: Any, *, reset: bool) -> tuple[NDArray, NDArray]:
         X, y = validate_data(
@@ -620,10 +628,8 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
             samples_seen=samples_seen,
         )
 
-    def _adopt(
-        self, job: TrainingJob, result: TrainingResult, *, again: bool, partial: bool
-    ) -> Self:
-        """Turn what training gave into fitted attributes, and say what the user should know."""
+    def _adopt(self, job: TrainingJob, result: TrainingResult, *, again: bool) -> None:
+        """Turn what training gave into fitted attributes."""
         rule, theta = job.stopping, result.theta
         if rule is not None and rule.keep_best and rule.best_theta is not None:
             theta = rule.best_theta
@@ -656,10 +662,8 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
             "plateaus": result.progress.plateaus,
             "arrays": result.progress.state,
         }
-        self._report(job, result, partial=partial)
-        return self
 
-    def _report(self, job: TrainingJob, result: TrainingResult, *, partial: bool) -> None:
+    def _report(self, job: TrainingJob, result: TrainingResult) -> None:
         """Print why training ended, if verbose; warn if it should have gone on."""
         if self.verbose and result.reason == "stalled":
             what = "Training loss" if job.score is None else "Validation score"
@@ -681,11 +685,23 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
                 ConvergenceWarning,
                 stacklevel=2,
             )
-        elif result.reason == "max_iter" and self.learning_rate != "cosine" and not partial:
+        elif result.reason == "max_iter" and self.learning_rate != "cosine":
             warnings.warn(
                 f"Maximum iterations ({job.max_iter}) reached, and the optimization hasn't "
                 f"converged yet (loss {result.loss:.3g}). Increase max_iter or "
                 "learning_rate_init, or set learning_rate='cosine', which ends as planned.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        elif result.loss > (
+            chance := chance_loss(job.loss, job.out_activation, job.Y, job.sample_weight)
+        ):
+            warnings.warn(
+                f"The network is no better than chance: its loss, {result.loss:.3g}, is over the "
+                f"{chance:.3g} of always predicting the frequencies of the classes. Change "
+                f"learning_rate_init={self.learning_rate_init} (lower it if loss_curve_ rises, "
+                "raise it or max_iter if it is flat), or scale the features, for instance with "
+                "sklearn.preprocessing.StandardScaler.",
                 ConvergenceWarning,
                 stacklevel=2,
             )

@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
+from scipy.special import entr, expit
 
 
 def sigmoids(z: NDArray, p: NDArray) -> None:
@@ -92,6 +92,20 @@ def log_loss_softmax(z: NDArray, y: NDArray, p: NDArray, values: NDArray) -> Non
     np.log(total, out=values)
     values[..., 0] -= np.einsum("...c,...c->...", y, z)
     np.subtract(p, y, out=z)
+
+
+def chance_loss(loss: str, out_activation: str, y: NDArray, sample_weight: NDArray | None) -> float:
+    r"""Loss of always predicting the frequencies of the classes in y, (n, n_outputs).
+
+    With :math:`f_c` the weighted mean of :math:`y_c`, the squared error is
+    :math:`\sum_c f_c (1 - f_c)` and the cross-entropy the entropy of the classes, or of each label.
+    It is the least loss of a network that does not look at X.
+    """
+    f = np.average(y, axis=-2, weights=sample_weight)
+    if loss == "squared_error":
+        return float(f @ (1 - f))
+    both = entr(f) if out_activation == "softmax" else entr(f) + entr(1 - f)
+    return float(both.sum())
 
 
 LossFunction = Callable[[NDArray, NDArray, NDArray, NDArray], None]

@@ -1,13 +1,13 @@
 """Labels to targets of the network, and probabilities back to labels."""
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import DTypeLike, NDArray
 from sklearn.preprocessing import label_binarize
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 
 
-def classes_of(y: ArrayLike) -> NDArray:
-    """Classes in y, sorted; for multilabel y, the numbers of its columns.
+def classes_of(y: NDArray) -> NDArray:
+    """Classes in y, sorted, of its dtype; for multilabel y, the numbers of its columns.
 
     Raises
     ------
@@ -21,20 +21,22 @@ def classes_of(y: ArrayLike) -> NDArray:
             "labels, or a binary indicator matrix (multilabel). Wrap the classifier in "
             "sklearn.multioutput.MultiOutputClassifier for one classifier a column."
         )
-    classes: NDArray = unique_labels(y)
-    if len(classes) < 2 and not is_multilabel(y):
+    if is_multilabel(y):
+        return np.arange(y.shape[1])
+    classes: NDArray = unique_labels(y).astype(y.dtype)
+    if len(classes) < 2:
         raise ValueError(
             f"y has one class only, {classes.tolist()}. A classifier needs at least two classes."
         )
     return classes
 
 
-def is_multilabel(y: ArrayLike) -> bool:
+def is_multilabel(y: NDArray) -> bool:
     """Whether y is an indicator matrix, one column a label."""
     return type_of_target(y) == "multilabel-indicator"
 
 
-def encode(y: ArrayLike, classes: NDArray, dtype: DTypeLike) -> NDArray:
+def encode(y: NDArray, classes: NDArray, dtype: DTypeLike) -> NDArray:
     """Targets 0 or 1, (n, n_outputs): one column for two classes, else one a class or label."""
     Y = label_binarize(y, classes=classes)
     if not isinstance(Y, np.ndarray):  # a sparse indicator matrix

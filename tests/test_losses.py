@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose
 from scipy.special import expit, log_expit, log_softmax, logsumexp, softmax
 from sklearn.metrics import brier_score_loss, log_loss
 
-from sknn_scratch.losses import LOSSES
+from sknn_scratch.losses import LOSSES, chance_loss
 
 
 def evaluate(key, z, y):
@@ -76,3 +76,21 @@ def test_log_loss_keeps_growing_with_a_confident_mistake():
         values, _ = evaluate(("log_loss", "softmax"), row, np.array([[[0.0, 1.0, 0.0]]]))
         assert_allclose(values, -log_softmax(row[0])[None, :, 1])
         assert_allclose(values[0, 0], logsumexp(row))
+
+
+@pytest.mark.parametrize("key", LOSSES, ids=" ".join)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_chance_loss_is_that_of_the_class_frequencies(key, weighted):
+    rng = np.random.RandomState(0)
+    y = targets_for(key[1], (40, 3), rng)
+    weight = rng.uniform(size=40) if weighted else np.ones(40)
+    f = weight @ y / weight.sum()
+    z = np.log(f) if key[1] == "softmax" else np.log(f / (1 - f))
+    values, _ = evaluate(key, np.tile(z, (1, 40, 1)), y[None])
+    found = chance_loss(*key, y, weight if weighted else None)
+    assert_allclose(found, values[0] @ weight / weight.sum())
+
+
+@pytest.mark.parametrize("key", LOSSES, ids=" ".join)
+def test_chance_loss_where_a_label_never_occurs(key):
+    assert chance_loss(*key, np.array([[1.0, 0.0], [1.0, 0.0]]), None) == 0
