@@ -73,8 +73,11 @@ def test_cross_val_score():
 
 
 def test_stacking():
+    line = LogisticRegression(solver="newton-cholesky")
     stack = StackingClassifier(
-        [("network", pipeline(max_iter=40)), ("line", LogisticRegression(max_iter=5000))], cv=3
+        [("network", pipeline(max_iter=40)), ("line", make_pipeline(StandardScaler(), line))],
+        final_estimator=line,
+        cv=3,
     ).fit(X_train, y_train)
     assert stack.score(X_test, y_test) > 0.93
 
