@@ -183,12 +183,8 @@ def test_training_that_cannot_overflow_but_learns_nothing_says_so(solver):
         lambda clf: clf.fit(np.full_like(X, np.nan), y),
         lambda clf: clf.fit(X[:, :3], y, sample_weight=-np.ones(150)),
         lambda clf: clf.set_params(
-            activation="identity",
-            solver="sgd",
-            learning_rate="constant",
-            learning_rate_init=1e9,
-            max_iter=50,
-        ).fit(1e3 * X[:, :2], y == 1),
+            activation="relu", solver="sgd", learning_rate_init=1e6, loss="log_loss"
+        ).fit(X[:, :2], y),
         lambda clf: clf.partial_fit(X, np.arange(150)),
         lambda clf: clf.set_params(warm_start=True).fit(X, y == 1),
         lambda clf: clf.set_params(warm_start=True, hidden_layer_sizes=(3,)).fit(X, y),
