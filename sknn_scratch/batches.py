@@ -3,9 +3,6 @@
 import math
 from collections.abc import Iterator
 
-import numpy as np
-from numpy.typing import NDArray
-
 #: Rows in a batch when ``batch_size="auto"``, if there are as many.
 AUTO_BATCH_SIZE = 200
 
@@ -19,14 +16,6 @@ def batch_slices(n_samples: int, batch_size: int) -> Iterator[slice]:
     """Cut range(n_samples) into slices of batch_size rows; the last may be shorter."""
     for start in range(0, n_samples, batch_size):
         yield slice(start, min(start + batch_size, n_samples))
-
-
-def reshuffle(order: NDArray, rng: np.random.RandomState) -> None:
-    """Overwriting order (n_samples,) with a random permutation of itself.
-
-    Draws what :func:`sklearn.utils.shuffle` would draw from the same generator.
-    """
-    order[:] = order[rng.permutation(len(order))]
 
 
 def planned_epochs(n_samples: int, batch_size: int) -> int:

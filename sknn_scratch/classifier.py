@@ -568,7 +568,7 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
         labels = self._decode(Y_val)
 
         def accuracy(theta: NDArray) -> float:
-            z = output(layers_of(theta[None], sizes), X_val, ACTIVATIONS[self.activation])
+            z = output(layers_of(theta, sizes), X_val, ACTIVATIONS[self.activation])
             p = softmax(z, copy=False) if self.out_activation_ == "softmax" else expit(z)
             return float(accuracy_score(labels, self._decode(p), sample_weight=weight_val))
 
@@ -642,9 +642,9 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
             )
         before = self.loss_curve_ if again else []
         scores_before = (self.validation_scores_ or []) if again else []
-        (coefs, intercepts) = zip(*layers_of(theta[None], job.sizes), strict=True)
-        self.coefs_ = [W[0] for W in coefs]
-        self.intercepts_ = [b[0, 0] for b in intercepts]
+        layers = layers_of(theta, job.sizes)
+        self.coefs_ = [W for W, _ in layers]
+        self.intercepts_ = [b[0] for _, b in layers]
         self.n_layers_, self.n_outputs_ = len(job.sizes), job.sizes[-1]
         self.n_iter_, self.t_ = result.n_iter, result.progress.samples_seen
         self.loss_, self.loss_curve_ = result.loss, before + result.loss_curve
@@ -713,7 +713,7 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
         check_is_fitted(self, "coefs_")
         X = validate_data(self, X, accept_sparse="csr", dtype=(np.float64, np.float32), reset=False)
         parameters = zip(self.coefs_, self.intercepts_, strict=True)
-        layers = [Layer(W[None], b[None, None]) for W, b in parameters]
+        layers = [Layer(W, b[None]) for W, b in parameters]
         return output(layers, X, ACTIVATIONS[self.activation])
 
     def _decode(self, p: NDArray) -> NDArray:

@@ -1,10 +1,10 @@
 r"""Losses, from the pre-activations z of the output layer to a value and a gradient.
 
-Each function takes z of shape (K, n, n_outputs) and targets y of the same shape (0 or 1), and
+Each function takes z of shape (K, n, n_outputs), targets y of the same shape (0 or 1) and ``share``
+of the same shape, each row's share in the mean (1 / n, or its weight over the sum of weights). It
 
-- fills ``values`` (K, n, 1) with the loss of each sample, summed over the outputs,
-- fills ``p`` (like z) with scratch, and
-- overwrites z with :math:`\delta = \partial\,\text{value}/\partial z`.
+- returns the loss of each network, :math:`\sum_i \text{share}_i L_i`, shape (K,), and
+- overwrites z with :math:`\delta = \text{share} \cdot \partial L / \partial z`.
 
 Starting at z instead of at the probabilities is what keeps them exact: no probability is ever
 rounded to 0 or 1 before its logarithm is taken, so nothing overflows, nothing is clipped, and the
@@ -17,81 +17,106 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import entr, expit
 
-
-def sigmoids(z: NDArray, p: NDArray) -> None:
-    """Fill p with 1 / (1 + exp(-z)), each output for itself."""
-    expit(z, out=p)
+from sknn_scratch.arrays import product, total
 
 
-def softmax(z: NDArray, p: NDArray) -> NDArray:
-    """Fill p with exp(z) / sum(exp(z)) over the outputs, overwriting z with z - max(z).
+class Scratch:
+    """Arrays in which the loss of a batch is computed, allocated once.
 
-    Returns the sums of exp(z - max(z)), shape (K, n, 1).
+    Attributes
+    ----------
+    p, q : ndarray of shape (K, n, n_outputs)
+    row : ndarray of shape (K, n, 1)
+    ones : ndarray of shape (K, n_outputs, 1)
+        ``p @ ones`` sums p over the outputs.
     """
-    z -= z.max(axis=-1, keepdims=True)
-    np.exp(z, out=p)
-    total: NDArray = p.sum(axis=-1, keepdims=True)
-    p /= total
-    return total
+
+    def __init__(self, z: NDArray):
+        *K, n, n_outputs = z.shape
+        self.p, self.q = np.empty_like(z), np.empty_like(z)
+        self.row = np.empty((*K, n, 1), dtype=z.dtype)
+        self.ones = np.ones((*K, n_outputs, 1), dtype=z.dtype)
 
 
-def squared_error_sigmoids(z: NDArray, y: NDArray, p: NDArray, values: NDArray) -> None:
+def sigmoids(z: NDArray, work: Scratch) -> NDArray:
+    """Fill work.p with 1 / (1 + exp(-z)), each output for itself."""
+    return expit(z, work.p)
+
+
+def softmax(z: NDArray, work: Scratch) -> NDArray:
+    """Fill work.p with exp(z) / sum(exp(z)) over the outputs, and work.row with the sum.
+
+    Overwriting z with z - max(z), which changes no probability and keeps exp(z) finite.
+    """
+    np.maximum.reduce(z, axis=-1, keepdims=True, out=work.row)
+    z -= work.row
+    p = np.exp(z, work.p)
+    product(p, work.ones, work.row)  # (K, n, n_outputs) @ (K, n_outputs, 1)
+    p /= work.row
+    return p
+
+
+def squared_error_sigmoids(z: NDArray, y: NDArray, share: NDArray, work: Scratch) -> NDArray:
     r"""Squared error of sigmoid outputs, overwriting z with delta.
 
-    .. math:: L = \sum_c (p_c - y_c)^2, \qquad \delta_c = 2 (p_c - y_c)\, p_c (1 - p_c)
+    .. math:: L = \sum_c e_c^2, \quad e = p - y, \qquad
+        \frac{\partial L}{\partial z_c} = 2 e_c\, p_c (1 - p_c)
     """
-    sigmoids(z, p)
-    np.subtract(p, y, out=z)
-    np.einsum("...c,...c->...", z, z, out=values[..., 0])
-    z *= p
-    np.subtract(1, p, out=p)
+    p, q = sigmoids(z, work), work.q
+    e = np.subtract(p, y, z)
+    np.multiply(e, share, q)
+    loss = total(q, e)
+    np.multiply(q, p, z)
+    np.subtract(1, p, p)
     z *= p
     z *= 2
+    return loss
 
 
-def squared_error_softmax(z: NDArray, y: NDArray, p: NDArray, values: NDArray) -> None:
+def squared_error_softmax(z: NDArray, y: NDArray, share: NDArray, work: Scratch) -> NDArray:
     r"""Squared error of a softmax, overwriting z with delta.
 
     .. math:: L = \sum_c e_c^2, \quad e = p - y, \qquad
-        \delta_c = 2 p_c \Big(e_c - \sum_j e_j p_j\Big)
+        \frac{\partial L}{\partial z_c} = 2 p_c \Big(e_c - \sum_j e_j p_j\Big)
     """
-    softmax(z, p)
-    np.subtract(p, y, out=z)
-    np.einsum("...c,...c->...", z, z, out=values[..., 0])
-    z -= np.einsum("...c,...c->...", z, p)[..., None]
-    z *= p
+    p, q = softmax(z, work), work.q
+    e = np.subtract(p, y, z)
+    np.multiply(e, share, q)
+    loss = total(q, e)
+    np.multiply(q, p, z)
+    product(z, work.ones, work.row)  # (K, n, n_outputs) @ (K, n_outputs, 1)
+    q -= work.row
+    np.multiply(q, p, z)
     z *= 2
+    return loss
 
 
-def log_loss_sigmoids(z: NDArray, y: NDArray, p: NDArray, values: NDArray) -> None:
+def log_loss_sigmoids(z: NDArray, y: NDArray, share: NDArray, work: Scratch) -> NDArray:
     r"""Cross-entropy of sigmoid outputs, overwriting z with delta.
 
-    .. math:: L = \sum_c \log(1 + e^{z_c}) - y_c z_c, \qquad \delta = p - y
-
-    with :math:`\log(1 + e^z) = \max(z, 0) + \log(1 + e^{-|z|})`.
+    .. math:: L = \sum_c \log(1 + e^{z_c}) - y_c z_c, \qquad
+        \frac{\partial L}{\partial z} = p - y
     """
-    np.abs(z, out=p)
-    np.negative(p, out=p)
-    np.exp(p, out=p)
-    np.log1p(p, out=p)
-    p += np.maximum(z, 0)
-    p.sum(axis=-1, keepdims=True, out=values)
-    values[..., 0] -= np.einsum("...c,...c->...", y, z)
-    sigmoids(z, p)
-    np.subtract(p, y, out=z)
+    loss = total(share, np.logaddexp(0, z, work.p)) - total(share, np.multiply(y, z, work.q))
+    np.subtract(sigmoids(z, work), y, z)
+    z *= share
+    return loss
 
 
-def log_loss_softmax(z: NDArray, y: NDArray, p: NDArray, values: NDArray) -> None:
+def log_loss_softmax(z: NDArray, y: NDArray, share: NDArray, work: Scratch) -> NDArray:
     r"""Cross-entropy of a softmax, overwriting z with delta.
 
-    .. math:: L = \log \sum_j e^{z_j} - \sum_c y_c z_c, \qquad \delta = p - y
+    .. math:: L = -\sum_c y_c \log p_c, \quad \log p_c = z_c - \log \sum_j e^{z_j}, \qquad
+        \frac{\partial L}{\partial z} = p - y
 
-    for targets that sum to one; z is shifted by its maximum first, which changes nothing.
+    for targets that sum to one.
     """
-    total = softmax(z, p)
-    np.log(total, out=values)
-    values[..., 0] -= np.einsum("...c,...c->...", y, z)
-    np.subtract(p, y, out=z)
+    p = softmax(z, work)
+    z -= np.log(work.row, work.row)
+    loss = -total(share, np.multiply(y, z, work.q))
+    np.subtract(p, y, z)
+    z *= share
+    return loss
 
 
 def chance_loss(loss: str, out_activation: str, y: NDArray, sample_weight: NDArray | None) -> float:
@@ -108,7 +133,7 @@ def chance_loss(loss: str, out_activation: str, y: NDArray, sample_weight: NDArr
     return float(both.sum())
 
 
-LossFunction = Callable[[NDArray, NDArray, NDArray, NDArray], None]
+LossFunction = Callable[[NDArray, NDArray, NDArray, Scratch], NDArray]
 
 #: (name of the loss, activation of the output layer) -> function
 LOSSES: dict[tuple[str, str], LossFunction] = {

@@ -1,8 +1,8 @@
 r"""The network: parameters as layers, the way forward and the way back.
 
-A network here is always a *stack* of K networks of one shape; one network is a stack of one.
-All parameters of the stack are one array ``theta`` of shape (K, n_params), and layers are named
-views into it. Kernels work on the last two axes and broadcast over the first.
+A network here is always a *stack* of K networks of one shape. All parameters of the stack are one
+array ``theta`` of shape (K, n_params), and layers are named views into it. Kernels work on the last
+two axes and broadcast over the first, which a stack of one leaves out (see ``arrays.py``).
 
 Names used throughout the package
 ---------------------------------
@@ -25,9 +25,9 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
-from scipy.sparse import issparse
 
 from sknn_scratch.activations import ACTIVATIONS, Activation
+from sknn_scratch.arrays import product, transposed
 
 #: Values that the widest layer of :func:`output` may hold at a time, per block of rows.
 BLOCK_VALUES = 1 << 18
@@ -52,12 +52,12 @@ def n_params(sizes: Sequence[int]) -> int:
 
 def layers_of(theta: NDArray, sizes: Sequence[int]) -> list[Layer]:
     """Views of theta (K, n_params) as the layers of a network with these sizes."""
-    K = len(theta)
+    K = theta.shape[:-1]
     at_W, at_b = 0, n_weights(sizes)
     layers = []
     for n_in, n_out in pairwise(sizes):
-        W = theta[:, at_W : at_W + n_in * n_out].reshape(K, n_in, n_out)
-        b = theta[:, at_b : at_b + n_out].reshape(K, 1, n_out)
+        W = theta[..., at_W : at_W + n_in * n_out].reshape(*K, n_in, n_out)
+        b = theta[..., at_b : at_b + n_out].reshape(*K, 1, n_out)
         layers.append(Layer(W, b))
         at_W += n_in * n_out
         at_b += n_out
@@ -121,11 +121,11 @@ def draw_theta(
     dtype: DTypeLike,
 ) -> NDArray:
     """Draw one network, (n_params,): layer by layer, W then b, uniformly within the bounds."""
-    theta = np.empty((1, n_params(sizes)), dtype=dtype)
+    theta = np.empty(n_params(sizes), dtype=dtype)
     for layer, bound in zip(layers_of(theta, sizes), bounds, strict=True):
         for part in layer:
             part[:] = rng.uniform(-bound, bound, part.shape)
-    return theta[0]
+    return theta
 
 
 # ---------------------------------------------------------------- forward and backward
@@ -140,14 +140,14 @@ class Workspace:
         One array a layer: pre-activations, then (but for the last) activations.
     delta : list of ndarray of shape (K, n, n_out)
         One array a hidden layer: dLoss/dz.
-    ones : ndarray of shape (1, n)
+    ones : ndarray of shape (K, 1, n)
         ``ones @ delta`` sums delta over the rows.
     """
 
-    def __init__(self, sizes: Sequence[int], K: int, n: int, dtype: DTypeLike):
-        self.z = [np.empty((K, n, n_out), dtype=dtype) for n_out in sizes[1:]]
+    def __init__(self, sizes: Sequence[int], K: tuple[int, ...], n: int, dtype: DTypeLike):
+        self.z = [np.empty((*K, n, n_out), dtype=dtype) for n_out in sizes[1:]]
         self.delta = [np.empty_like(z) for z in self.z[:-1]]
-        self.ones = np.ones((1, n), dtype=dtype)
+        self.ones = np.ones((*K, 1, n), dtype=dtype)
 
 
 def forward(
@@ -155,15 +155,12 @@ def forward(
 ) -> None:
     """Fill z with each hidden layer's activations and with the last layer's pre-activations.
 
-    X is (K, n, n_features), or a sparse matrix (n, n_features) for a stack of one.
+    X is (K, n, n_features), or a sparse matrix (n, n_features) for one network.
     """
     a = X
-    for layer, out in zip(layers, z, strict=True):
-        if issparse(a):
-            out[0] = a @ layer.W[0]
-        else:
-            np.matmul(a, layer.W, out=out)  # (K, n, n_in) @ (K, n_in, n_out)
-        out += layer.b
+    for (W, b), out in zip(layers, z, strict=True):
+        product(a, W, out)  # (K, n, n_in) @ (K, n_in, n_out)
+        out += b
         if out is not z[-1]:
             activation.apply(out)
         a = out
@@ -174,22 +171,19 @@ def backward(
     X: NDArray,
     activation: Activation,
     work: Workspace,
-    delta: NDArray,
     grads: Sequence[Layer],
 ) -> None:
-    """Fill grads, given delta = dLoss/dz of the last layer. Uses up the activations in work.z."""
+    """Fill grads, given dLoss/dz of the last layer in work.z[-1]. Uses up the activations there."""
+    delta = work.z[-1]
     for i in reversed(range(len(layers))):
         a = work.z[i - 1] if i else X
-        if issparse(a):
-            grads[i].W[0] = a.T @ delta[0]
-        else:
-            np.matmul(a.swapaxes(-1, -2), delta, out=grads[i].W)  # (K, n_in, n) @ (K, n, n_out)
-        np.matmul(work.ones, delta, out=grads[i].b)  # (1, n) @ (K, n, n_out)
+        product(transposed(a), delta, grads[i].W)  # (K, n_in, n) @ (K, n, n_out)
+        product(work.ones, delta, grads[i].b)  # (K, 1, n) @ (K, n, n_out)
         if i:
-            W_T, below = layers[i].W.swapaxes(-1, -2), work.delta[i - 1]
-            np.matmul(delta, W_T, out=below)  # (K, n, n_out) @ (K, n_out, n_in)
+            below = work.delta[i - 1]
+            product(delta, transposed(layers[i].W), below)  # (K, n, n_out) @ (K, n_out, n_in)
+            activation.backprop(a, below)
             delta = below
-            activation.backprop(a, delta)
 
 
 def output(layers: Sequence[Layer], X: NDArray, activation: Activation) -> NDArray:
@@ -199,14 +193,12 @@ def output(layers: Sequence[Layer], X: NDArray, activation: Activation) -> NDArr
     result does not grow with their number. Nothing is shared between calls.
     """
     n, dtype = X.shape[0], layers[0].W.dtype
-    widths = [layer.W.shape[-1] for layer in layers]
+    widths = [W.shape[-1] for W, _ in layers]
     rows = max(1, min(n, BLOCK_VALUES // max(widths)))
-    sizes = [layers[0].W.shape[-2], *widths]
-    work = Workspace(sizes, 1, rows, dtype)
+    hidden = [np.empty((rows, width), dtype=dtype) for width in widths[:-1]]
     result = np.empty((n, widths[-1]), dtype=dtype)
     for start in range(0, n, rows):
         block = X[start : start + rows].astype(dtype, copy=False)
-        z = [part[:, : block.shape[0]] for part in work.z]
-        forward(layers, block if issparse(block) else block[None], activation, z)
-        result[start : start + rows] = z[-1][0]
+        z = [part[: block.shape[0]] for part in (*hidden, result[start:])]
+        forward(layers, block, activation, z)
     return result

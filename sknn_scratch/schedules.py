@@ -1,6 +1,5 @@
 """Learning rates as pure functions of how far training has come."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,15 +36,15 @@ class Schedule:
     learning_rate_init: float
     power_t: float = 0.5
 
-    def __call__(self, share: NDArray, samples_seen: int, plateaus: int) -> NDArray:
-        """Learning rates of the updates of one epoch.
+    def __call__(self, share: NDArray, samples_seen: NDArray, plateaus: int) -> NDArray:
+        """Learning rates of some updates to come.
 
         Parameters
         ----------
         share : ndarray of shape (n_updates,)
-            For each update, the share of the planned updates that were made before it, in [0, 1).
-        samples_seen : int
-            Samples that the solver saw before this epoch, each as often as it saw it.
+            For each update, the share of the planned updates that are made before it, in [0, 1).
+        samples_seen : ndarray of shape (n_updates,)
+            For each update, the samples that the solver sees before its epoch.
         plateaus : int
             How often training has stalled and gone on with a lower rate.
 
@@ -53,34 +52,16 @@ class Schedule:
         -------
         lr : ndarray of shape (n_updates,)
         """
-        return _RATES[self.name](self, share, samples_seen, plateaus)
+        lr = np.full_like(share, self.learning_rate_init)
+        if self.name == "invscaling":
+            lr /= (samples_seen + 1.0) ** self.power_t
+        elif self.name == "adaptive":
+            lr /= 5.0**plateaus
+        elif self.name == "cosine":
+            lr *= 0.5 * (1 + np.cos(np.pi * share))
+        return lr
 
     def lowers_on_plateau(self, plateaus: int) -> bool:
         """Whether a network that stalls goes on with a lower rate, instead of stopping."""
         lr = self.learning_rate_init / 5.0**plateaus
         return self.name == "adaptive" and lr > LOWEST_ADAPTIVE_RATE
-
-
-def _constant(schedule: Schedule, share: NDArray, samples_seen: int, plateaus: int) -> NDArray:
-    return np.full_like(share, schedule.learning_rate_init)
-
-
-def _invscaling(schedule: Schedule, share: NDArray, samples_seen: int, plateaus: int) -> NDArray:
-    lr = schedule.learning_rate_init / (samples_seen + 1) ** schedule.power_t
-    return np.full_like(share, lr)
-
-
-def _adaptive(schedule: Schedule, share: NDArray, samples_seen: int, plateaus: int) -> NDArray:
-    return np.full_like(share, schedule.learning_rate_init / 5.0**plateaus)
-
-
-def _cosine(schedule: Schedule, share: NDArray, samples_seen: int, plateaus: int) -> NDArray:
-    return 0.5 * schedule.learning_rate_init * (1 + np.cos(np.pi * share))
-
-
-_RATES: dict[str, Callable[[Schedule, NDArray, int, int], NDArray]] = {
-    "constant": _constant,
-    "invscaling": _invscaling,
-    "adaptive": _adaptive,
-    "cosine": _cosine,
-}

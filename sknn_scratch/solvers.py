@@ -3,17 +3,27 @@ r"""Solvers: settings in a frozen dataclass, state in arrays shaped like theta.
 A solver moves the parameters ``theta`` (K, n_params) of a stack of K networks down their gradient
 ``grad``. Its settings are numbers for one network and may become arrays (K, 1), one row a
 network, when networks with different settings share a stack (see :func:`stacked`).
+
+Both solvers are used alike. ``new_state(theta)`` makes the state before the first step, and
+``step_size(lr, step)`` tells how long the given step is (counted from 1) at learning rate lr.
+``bound(theta, grad, state)`` returns the function that takes a step of that size, overwriting
+theta, the state and (as scratch) grad. It goes through large arrays block by block, so that each
+block stays in the cache for all of a step's operations.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+#: Parameters of a block, of all networks of a stack together.
+BLOCK_PARAMS = 1 << 14
+
 Setting = float | NDArray
 State = dict[str, NDArray]
+Step = Callable[[NDArray], None]
 
 
 @dataclass(frozen=True)
@@ -40,21 +50,27 @@ class SGD:
         return {"velocity": np.zeros_like(theta)}
 
     def step_size(self, lr: NDArray, step: NDArray) -> NDArray:
-        """Length of the given step (counted from 1) at learning rate lr."""
+        """Length of the given step at learning rate lr: lr."""
         return lr
 
-    def update(self, theta: NDArray, grad: NDArray, state: State, size: NDArray) -> None:
-        """Take one step, overwriting theta, the state and (as scratch) grad."""
-        velocity = state["velocity"]
-        grad *= size
-        velocity *= self.momentum
-        velocity -= grad
-        if self.nesterovs_momentum:
-            theta -= grad
-            np.multiply(velocity, self.momentum, out=grad)
-            theta += grad
-        else:
-            theta += velocity
+    def bound(self, theta: NDArray, grad: NDArray, state: State) -> Step:
+        """Return the function that takes one step of a given size."""
+        blocks = _blocks(theta, grad, state["velocity"])
+        momentum = np.asarray(self.momentum, dtype=theta.dtype)
+
+        def take_step(size: NDArray) -> None:
+            for theta, grad, velocity in blocks:
+                grad *= size
+                velocity *= momentum
+                velocity -= grad
+                if self.nesterovs_momentum:
+                    theta -= grad
+                    np.multiply(velocity, momentum, grad)
+                    theta += grad
+                else:
+                    theta += velocity
+
+        return take_step
 
 
 @dataclass(frozen=True)
@@ -66,6 +82,10 @@ class Adam:
         v \leftarrow \beta_2 v + (1 - \beta_2) g^2, \quad
         \theta \leftarrow \theta -
             \eta \frac{\sqrt{1 - \beta_2^t}}{1 - \beta_1^t} \frac{m}{\sqrt v + \epsilon}
+
+    The state holds :math:`m / (1 - \beta_1)` and :math:`v / (1 - \beta_2)`, which are plain
+    decaying sums: two passes over memory less, and no cancellation in float32. The factors are put
+    back where there is one number for many, in the size of the step and in epsilon.
 
     Parameters
     ----------
@@ -89,28 +109,32 @@ class Adam:
         return {"m": np.zeros_like(theta), "v": np.zeros_like(theta)}
 
     def step_size(self, lr: NDArray, step: NDArray) -> NDArray:
-        """Length of the given step (counted from 1) at learning rate lr, means unbiased."""
-        return lr * np.sqrt(1 - self.beta_2**step) / (1 - self.beta_1**step)
+        """Length of the given step at learning rate lr, for the sums in the state."""
+        unbiased = np.sqrt(1 - self.beta_2**step) / (1 - self.beta_1**step)
+        return lr * unbiased * ((1 - self.beta_1) / np.sqrt(1 - self.beta_2))
 
-    def update(self, theta: NDArray, grad: NDArray, state: State, size: NDArray) -> None:
-        """Take one step, overwriting theta, the state and (as scratch) grad.
+    def bound(self, theta: NDArray, grad: NDArray, state: State) -> Step:
+        """Return the function that takes one step of a given size."""
+        blocks = _blocks(theta, grad, state["m"], state["v"])
+        beta_1, beta_2, epsilon = (
+            np.asarray(number, dtype=theta.dtype)
+            for number in (self.beta_1, self.beta_2, self.epsilon / np.sqrt(1 - self.beta_2))
+        )
 
-        The state holds m / (1 - beta_1) and v / (1 - beta_2), which are plain decaying sums: two
-        passes over memory less than the means, and no cancellation in float32. The factors are
-        put back where there is one number for many: in the size of the step and in epsilon.
-        """
-        m, v = state["m"], state["v"]
-        m *= self.beta_1
-        m += grad
-        np.multiply(grad, grad, out=grad)
-        v *= self.beta_2
-        v += grad
-        root = np.sqrt(1 - self.beta_2)
-        np.sqrt(v, out=grad)
-        grad += self.epsilon / root
-        np.divide(m, grad, out=grad)
-        grad *= size * ((1 - self.beta_1) / root)
-        theta -= grad
+        def take_step(size: NDArray) -> None:
+            for theta, grad, m, v in blocks:
+                m *= beta_1
+                m += grad
+                np.multiply(grad, grad, grad)
+                v *= beta_2
+                v += grad
+                np.sqrt(v, grad)
+                grad += epsilon
+                np.divide(m, grad, grad)
+                grad *= size
+                theta -= grad
+
+        return take_step
 
 
 Solver = SGD | Adam
@@ -124,3 +148,11 @@ def stacked(solvers: Sequence[Solver], dtype: DTypeLike) -> Solver:
         return values[0] if len(set(values)) == 1 else np.array(values, dtype=dtype)[:, None]
 
     return replace(solvers[0], **{field.name: merged(field.name) for field in fields(solvers[0])})
+
+
+def _blocks(*arrays: NDArray) -> list[tuple[NDArray, ...]]:
+    """Views of the same columns of all arrays, few enough to stay in the cache together."""
+    *K, n_params = arrays[0].shape
+    width = max(1, BLOCK_PARAMS // max(1, int(np.prod(K))))
+    starts = range(0, n_params, width)
+    return [tuple(array[..., at : at + width] for array in arrays) for at in starts]

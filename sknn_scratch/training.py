@@ -17,8 +17,9 @@ from scipy.optimize import minimize
 from scipy.sparse import issparse
 
 from sknn_scratch.activations import ACTIVATIONS
-from sknn_scratch.batches import batch_slices, reshuffle
-from sknn_scratch.losses import LOSSES
+from sknn_scratch.arrays import total
+from sknn_scratch.batches import batch_slices
+from sknn_scratch.losses import LOSSES, Scratch
 from sknn_scratch.network import Workspace, backward, forward, layers_of, n_weights
 from sknn_scratch.schedules import Schedule
 from sknn_scratch.solvers import Solver, State, stacked
@@ -137,34 +138,33 @@ class Batch:
     ----------
     sizes : sequence of int
         Layer sizes.
-    X : ndarray of shape (K, n, n_features), or sparse matrix (n, n_features) where K is 1
+    X : ndarray of shape (K, n, n_features), or sparse matrix (n, n_features) for one network
         Inputs.
     y : ndarray of shape (K, n, n_outputs)
         Targets; its dtype is that of the computation.
 
     Attributes
     ----------
-    share : ndarray of shape (K, n, 1)
+    share : ndarray of shape (K, n, n_outputs)
         Each row's share in the mean: 1 / n, or its weight over the sum of the batch's weights.
-    total : float or ndarray of shape (K, 1)
+    total : ndarray of shape () or (K, 1, 1)
         Number of rows, or the sum of their weights.
     """
 
     def __init__(self, sizes: Sequence[int], X: NDArray, y: NDArray):
-        K, n, _ = y.shape
+        *K, n, _ = y.shape
         self.X, self.y = X, y
-        self.share = np.full((K, n, 1), 1 / n, dtype=y.dtype)
-        self.total: float | NDArray = float(n)
-        self.p = np.empty_like(y)
-        self.values = np.empty((K, n, 1), dtype=y.dtype)
-        self.work = Workspace(sizes, K, n, y.dtype)
+        self.share = np.full_like(y, 1 / n)
+        self.total = np.array(n, dtype=y.dtype)
+        self.work = Workspace(sizes, tuple(K), n, y.dtype)
+        self.scratch = Scratch(y)
 
     def set_weights(self, sample_weight: NDArray) -> None:
         """Set the shares from weights (K, n). A batch without any weight has no say."""
         total = sample_weight.sum(axis=-1, keepdims=True)
         total[total == 0] = 1
-        np.divide(sample_weight, total, out=self.share[..., 0])
-        self.total = total
+        self.share[...] = (sample_weight / total)[..., None]
+        self.total = total[..., None]
 
 
 class Objective:
@@ -175,6 +175,8 @@ class Objective:
     theta, grad : ndarray of shape (K, n_params)
     layers, grads : list of Layer
         Views of theta and of grad.
+    weights, weight_grads : ndarray of shape (K, 1, n_weights)
+        Views of the weights, without the biases.
     """
 
     def __init__(self, jobs: Sequence[TrainingJob], theta: NDArray):
@@ -182,30 +184,36 @@ class Objective:
         self.theta, self.grad = theta, np.empty_like(theta)
         self.layers = layers_of(self.theta, first.sizes)
         self.grads = layers_of(self.grad, first.sizes)
-        self.weights = self.theta[:, : n_weights(first.sizes)]
-        self.weight_grads = self.grad[:, : n_weights(first.sizes)]
+        self.weights = self.theta[..., None, : n_weights(first.sizes)]
+        self.weight_grads = self.grad[..., None, : n_weights(first.sizes)]
         self.activation = ACTIVATIONS[first.activation]
         self.loss = LOSSES[first.loss, first.out_activation]
-        self.alpha = np.array([[job.alpha] for job in jobs], dtype=theta.dtype)
+        self.alpha = per_network([job.alpha for job in jobs], theta)[..., None]
+        self.penalised = bool(self.alpha.any())
         self.penalty = np.empty_like(self.weights)
 
     def evaluate(self, batch: Batch) -> NDArray:
         """Fill grad, and return the loss of each network, (K,)."""
         work = batch.work
         forward(self.layers, batch.X, self.activation, work.z)
-        delta = work.z[-1]
-        self.loss(delta, batch.y, batch.p, batch.values)
-        losses: NDArray = np.matmul(batch.share.swapaxes(-1, -2), batch.values)[:, 0, 0]
-        delta *= batch.share
-        backward(self.layers, batch.X, self.activation, work, delta, self.grads)
-        if self.alpha.any():
-            np.multiply(self.weights, self.alpha / batch.total, out=self.penalty)
+        loss = self.loss(work.z[-1], batch.y, batch.share, batch.scratch)
+        backward(self.layers, batch.X, self.activation, work, self.grads)
+        if self.penalised:
+            np.multiply(self.weights, self.alpha / batch.total, self.penalty)
             self.weight_grads += self.penalty
-            losses += 0.5 * np.einsum("kp,kp->k", self.weights, self.penalty)
-        return losses
+            loss += 0.5 * total(self.weights, self.penalty)
+        return loss
+
+
+def per_network(numbers: Sequence[float], theta: NDArray) -> NDArray:
+    """Numbers of K networks, (K, 1), in the dtype of their theta, (K, n_params)."""
+    return np.array(numbers, dtype=theta.dtype).reshape(*theta.shape[:-1], 1)
 
 
 # ---------------------------------------------------------------- the stack and its epochs
+
+#: About how many updates ahead learning rates are computed, as one array.
+PLANNED_UPDATES = 512
 
 
 class Stack:
@@ -217,19 +225,19 @@ class Stack:
         self.results: list[TrainingResult | None] = [None] * len(jobs)
         self.curves: list[list[float]] = [[] for _ in jobs]
         self.scores: list[list[float]] = [[] for _ in jobs]
-        self.number = 0
+        self.epoch = 0
         self.began = time.perf_counter()
 
         first = jobs[0]
-        self.n, self.sparse = first.X.shape[0], issparse(first.X)
+        self.n = first.X.shape[0]
         self.slices = list(batch_slices(self.n, first.batch_size))
         self.X = first.X if len(jobs) == 1 else np.concatenate([job.X for job in jobs])
         self.Y = first.Y if len(jobs) == 1 else np.concatenate([job.Y for job in jobs])
         self.sample_weight = self._joined_weights()
-        self.order = np.tile(np.arange(self.n), (len(jobs), 1))
-        self.first_row = np.arange(len(jobs))[:, None] * self.n
+        # The rows of each job, in the order of the current epoch.
+        self.order = np.arange(len(jobs) * self.n).reshape(len(jobs), self.n)
         self._settle(
-            np.stack([job.theta for job in jobs]),
+            [job.theta for job in jobs],
             [job.progress.state or job.solver.new_state(job.theta) for job in jobs],
         )
 
@@ -242,94 +250,120 @@ class Stack:
             [ones if job.sample_weight is None else job.sample_weight for job in self.jobs]
         )
 
-    def _settle(self, theta: NDArray, states: Sequence[State]) -> None:
+    def _settle(self, thetas: Sequence[NDArray], states: Sequence[State]) -> None:
         """Lay out all arrays for the networks that are in the stack now."""
-        first, K = self.jobs[0], len(self.jobs)
-        self.theta = theta
-        self.objective = Objective(self.jobs, theta)
-        self.solver = stacked([job.solver for job in self.jobs], theta.dtype)
-        self.state = {name: np.stack([state[name] for state in states]) for name in states[0]}
-        self.weight_decay = np.array([[job.weight_decay] for job in self.jobs], dtype=theta.dtype)
-        self.decays = bool(self.weight_decay.any())
+        first, K = self.jobs[0], () if len(self.jobs) == 1 else (len(self.jobs),)
+        self.theta = np.stack(thetas).reshape(*K, -1)
+        self.state = {
+            name: np.stack([state[name] for state in states]).reshape(*K, -1) for name in states[0]
+        }
+        self.objective = Objective(self.jobs, self.theta)
+        self.solver = stacked([job.solver for job in self.jobs], self.theta.dtype)
+        self.take_step = self.solver.bound(self.theta, self.objective.grad, self.state)
+        decay = per_network([job.weight_decay for job in self.jobs], self.theta)[..., None]
+        self.weight_decay = decay if decay.any() else None
         self.batches = {}
         for n in {rows.stop - rows.start for rows in self.slices}:
             # Rows of a sparse X are gathered as a sparse matrix of their own.
-            X = np.empty((K, n, 0 if self.sparse else first.sizes[0]), dtype=theta.dtype)
-            y = np.empty((K, n, first.sizes[-1]), dtype=theta.dtype)
+            n_features = 0 if issparse(self.X) else first.sizes[0]
+            X = np.empty((*K, n, n_features), dtype=self.theta.dtype)
+            y = np.empty((*K, n, first.sizes[-1]), dtype=self.theta.dtype)
             self.batches[n] = Batch(first.sizes, X, y)
+        self.replan()
 
-    def epochs(self) -> Iterator[NDArray]:
-        """Train epoch by epoch, and yield the losses of each, (K,), while networks are left."""
+    def replan(self) -> None:
+        """Forget the learning rates that were computed ahead."""
+        self.planned: Iterator[tuple[NDArray, NDArray]] = iter(())
+
+    def epochs(self) -> Iterator[list[float]]:
+        """Train epoch by epoch, and yield the losses of each, while networks are left."""
         while self.jobs:
-            self.number += 1
             for job, order in zip(self.jobs, self.order, strict=True):
                 if job.shuffle:
-                    reshuffle(order, job.rng)
-            losses = np.zeros(len(self.jobs))
-            for rows, lr, size in zip(self.slices, *self._rates(), strict=True):
-                batch = self._gather(rows)
-                losses += self.objective.evaluate(batch) * (rows.stop - rows.start)
-                if self.decays:
+                    job.rng.shuffle(order)
+            order = self.order.reshape(*self.theta.shape[:-1], self.n)
+            losses = np.zeros(self.theta.shape[:-1])
+            for rows in self.slices:
+                lr, size = next(self.planned, None) or self._plan()
+                loss = self.objective.evaluate(self._gather(order[..., rows]))
+                losses += loss * (rows.stop - rows.start)
+                if self.weight_decay is not None:
                     self.objective.weights *= 1 - lr * self.weight_decay
-                self.solver.update(self.theta, self.objective.grad, self.state, size)
+                self.take_step(size)
             for job in self.jobs:
                 job.progress.steps += len(self.slices)
                 job.progress.samples_seen += self.n
-            yield losses / self.n
+            self.epoch += 1
+            yield (losses / self.n).reshape(-1).tolist()
 
-    def _rates(self) -> tuple[NDArray, NDArray]:
-        """Learning rate and step size of each update of this epoch, (n_updates, K, 1)."""
+    def _plan(self) -> tuple[NDArray, NDArray]:
+        """Compute learning rates and step sizes of the next epochs; return those of one update."""
         n_updates = len(self.slices)
-        updates = np.arange(n_updates)
-        epochs_done = self.number - 1 + updates / n_updates
+        n_epochs = math.ceil(PLANNED_UPDATES / n_updates)
+        update = np.arange(n_epochs * n_updates)
+        epoch = update // n_updates
         rates = []
         for job in self.jobs:
             progress = job.progress
-            # A solver that starts anew, as in a warm start, starts with the initial rate.
-            seen = progress.samples_seen if progress.steps else 0
-            rates.append(job.schedule(epochs_done / job.max_iter, seen, progress.plateaus))
-        lr = np.stack(rates, axis=-1)[..., None]
-        steps = np.array([[job.progress.steps] for job in self.jobs])
-        size = self.solver.step_size(lr, steps + updates[:, None, None] + 1)
-        dtype = self.theta.dtype
-        return lr.astype(dtype, copy=False), size.astype(dtype, copy=False)
+            share = (self.epoch + update / n_updates) / job.max_iter
+            seen = progress.samples_seen + epoch * self.n
+            if not progress.steps:
+                # A solver that starts anew, as in a warm start, starts with the initial rate.
+                seen[epoch == 0] = 0
+            rates.append(job.schedule(np.minimum(share, 1), seen, progress.plateaus))
+        shape = (len(update), *self.theta.shape[:-1], 1)
+        steps = np.array([job.progress.steps + 1 + update for job in self.jobs])
+        lr, steps = (array.T.reshape(shape) for array in (np.array(rates), steps))
+        size = self.solver.step_size(lr, steps)
+        lr, size = (array.astype(self.theta.dtype) for array in (lr[..., None], size))
+        self.planned = zip(lr, size, strict=True)
+        return next(self.planned)
 
-    def _gather(self, rows: slice) -> Batch:
-        """Copy the rows of one update, in the order of this epoch, to where they are used."""
-        batch = self.batches[rows.stop - rows.start]
-        chosen = self.order[:, rows] + self.first_row  # (K, n)
-        if self.sparse:
-            batch.X = self.X[chosen[0]]
+    def _gather(self, rows: NDArray) -> Batch:
+        """Copy these rows of each network, (K, n), to where they are used."""
+        batch = self.batches[rows.shape[-1]]
+        if isinstance(self.X, np.ndarray):
+            self.X.take(rows, -2, batch.X, "clip")
         else:
-            np.take(self.X, chosen, axis=-2, out=batch.X, mode="clip")
-        np.take(self.Y, chosen, axis=-2, out=batch.y, mode="clip")
+            batch.X = self.X[rows]
+        self.Y.take(rows, -2, batch.y, "clip")
         if self.sample_weight is not None:
-            batch.set_weights(self.sample_weight[chosen])
+            batch.set_weights(self.sample_weight[rows])
         return batch
+
+    def thetas(self) -> NDArray:
+        """Parameters with the axis of the networks also where there is one, (K, n_params)."""
+        return self.theta.reshape(len(self.jobs), -1)
 
     def record(self, k: int, loss: float) -> Epoch:
         """Record of the epoch that network k of the stack has just finished."""
-        job, theta = self.jobs[k], self.theta[k]
-        self.curves[self.places[k]].append(loss)
+        job, place, theta = self.jobs[k], self.places[k], self.thetas()[k]
+        self.curves[place].append(loss)
         score = None
         if job.score is not None:
             score = job.score(theta)
-            self.scores[self.places[k]].append(score)
-        return Epoch(self.number, loss, score, theta, time.perf_counter() - self.began)
+            self.scores[place].append(score)
+        return Epoch(self.epoch, loss, score, theta, time.perf_counter() - self.began)
 
     def leave(self, reasons: dict[int, str]) -> None:
         """Let the networks leave whose place in the stack is a key, and keep their results."""
-        if not reasons:
-            return
+        thetas = self.thetas()
+        states = [
+            {name: array.reshape(thetas.shape)[k] for name, array in self.state.items()}
+            for k in range(len(self.jobs))
+        ]
         for k, reason in reasons.items():
-            job, curve = self.jobs[k], self.curves[self.places[k]]
-            job.progress.state = {name: array[k] for name, array in self.state.items()}
+            job, curve, scores = (
+                self.jobs[k],
+                *(c[self.places[k]] for c in (self.curves, self.scores)),
+            )
+            job.progress.state = states[k]
             self.results[self.places[k]] = TrainingResult(
-                theta=self.theta[k],
+                theta=thetas[k],
                 progress=job.progress,
                 n_iter=len(curve),
                 loss_curve=curve,
-                scores=self.scores[self.places[k]],
+                scores=scores,
                 reason=reason,
                 loss=curve[-1] if curve else math.nan,
                 converged=reason == "stalled",
@@ -337,10 +371,9 @@ class Stack:
         stay = [k for k in range(len(self.jobs)) if k not in reasons]
         self.jobs = [self.jobs[k] for k in stay]
         self.places = [self.places[k] for k in stay]
-        self.order, self.first_row = self.order[stay], self.first_row[stay]
+        self.order = self.order[stay]
         if stay:
-            states = [{name: array[k] for name, array in self.state.items()} for k in stay]
-            self._settle(self.theta[stay], states)
+            self._settle([thetas[k] for k in stay], [states[k] for k in stay])
 
 
 def train(jobs: Sequence[TrainingJob]) -> list[TrainingResult]:
@@ -363,18 +396,22 @@ def train(jobs: Sequence[TrainingJob]) -> list[TrainingResult]:
     try:
         with np.errstate(over="ignore", invalid="ignore"):
             for losses in stack.epochs():
-                verdicts = {
-                    k: _verdict(job, stack.record(k, float(losses[k])))
-                    for k, job in enumerate(stack.jobs)
-                }
-                stack.leave({k: reason for k, reason in verdicts.items() if reason})
+                reasons = {}
+                for k, loss in enumerate(losses):
+                    verdict = _verdict(stack.jobs[k], stack.record(k, loss))
+                    if verdict == "slower":
+                        stack.replan()
+                    elif verdict is not None:
+                        reasons[k] = verdict
+                if reasons:
+                    stack.leave(reasons)
     except KeyboardInterrupt:
         stack.leave(dict.fromkeys(range(len(stack.jobs)), "interrupted"))
     return [result for result in stack.results if result is not None]
 
 
 def _verdict(job: TrainingJob, epoch: Epoch) -> str | None:
-    """Show an epoch to those who watch, and tell why training ends with it, if it does."""
+    """Show an epoch to those who watch, and tell whether training ends or goes on more slowly."""
     for watch in job.watchers:
         watch(epoch)
     if not math.isfinite(epoch.loss):
@@ -385,6 +422,8 @@ def _verdict(job: TrainingJob, epoch: Epoch) -> str | None:
             return "stalled"
         job.progress.plateaus += 1
         job.stopping.count = 0
+        if epoch.number < job.max_iter:
+            return "slower"
     return "max_iter" if epoch.number == job.max_iter else None
 
 
@@ -410,21 +449,21 @@ def train_lbfgs(job: TrainingJob, tol: float, max_fun: int) -> TrainingResult:
     """
     # In float64 whatever comes in: line searches compare losses that differ in the last digits.
     X = job.X.astype(np.float64, copy=False)
-    batch = Batch(job.sizes, X if issparse(X) else X[None], job.Y[None].astype(np.float64))
+    batch = Batch(job.sizes, X, job.Y.astype(np.float64))
     if job.sample_weight is not None:
-        batch.set_weights(job.sample_weight[None].astype(np.float64))
-    objective = Objective([job], job.theta[None].astype(np.float64))
+        batch.set_weights(job.sample_weight.astype(np.float64))
+    objective = Objective([job], job.theta.astype(np.float64))
     began = time.perf_counter()
-    best, best_loss = objective.theta[0].copy(), math.inf
+    best, best_loss = objective.theta.copy(), math.inf
     curve: list[float] = []
 
     def loss_and_grad(theta: NDArray) -> tuple[float, NDArray]:
         nonlocal best, best_loss
-        objective.theta[0] = theta
-        loss = float(objective.evaluate(batch)[0])
+        objective.theta[:] = theta
+        loss = float(objective.evaluate(batch))
         if loss < best_loss:
             best, best_loss = theta.copy(), loss
-        return loss, objective.grad[0].copy()
+        return loss, objective.grad.copy()
 
     def watch(intermediate_result: object) -> None:
         curve.append(intermediate_result.fun)  # type: ignore[attr-defined]
@@ -436,7 +475,7 @@ def train_lbfgs(job: TrainingJob, tol: float, max_fun: int) -> TrainingResult:
         with np.errstate(over="ignore", invalid="ignore"):
             found = minimize(
                 loss_and_grad,
-                objective.theta[0].copy(),
+                objective.theta.copy(),
                 method="L-BFGS-B",
                 jac=True,
                 options={"maxfun": max_fun, "maxiter": job.max_iter, "gtol": tol},

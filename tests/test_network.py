@@ -33,12 +33,15 @@ OUTPUTS = {"binary": ("logistic", 1), "multiclass": ("softmax", 3), "multilabel"
 
 def stack_of(jobs):
     """Objective and batch over all rows of the jobs, as one stack."""
-    batch = Batch(
-        jobs[0].sizes, np.stack([job.X for job in jobs]), np.stack([job.Y for job in jobs])
-    )
+
+    def joined(name):
+        arrays = [getattr(job, name) for job in jobs]
+        return np.stack(arrays) if len(jobs) > 1 else arrays[0]
+
+    batch = Batch(jobs[0].sizes, joined("X"), joined("Y"))
     if jobs[0].sample_weight is not None:
-        batch.set_weights(np.stack([job.sample_weight for job in jobs]))
-    return Objective(jobs, np.stack([job.theta for job in jobs])), batch
+        batch.set_weights(joined("sample_weight"))
+    return Objective(jobs, joined("theta")), batch
 
 
 def loss_written_out(job, theta):
@@ -74,7 +77,8 @@ def loss_written_out(job, theta):
 @pytest.mark.parametrize("kind", OUTPUTS)
 @pytest.mark.parametrize("loss", ["squared_error", "log_loss"])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_gradient_equals_finite_differences(activation, loss, kind, hidden, weighted):
+@pytest.mark.parametrize("K", [1, 3])
+def test_gradient_equals_finite_differences(K, activation, loss, kind, hidden, weighted):
     rng = np.random.RandomState(0)
     out_activation, n_outputs = OUTPUTS[kind]
     jobs = [
@@ -87,12 +91,14 @@ def test_gradient_equals_finite_differences(activation, loss, kind, hidden, weig
             weighted=weighted,
             alpha=alpha,
         )
-        for alpha in (0.0, 0.3, 2.0)
+        for alpha in (0.3, 0.0, 2.0)[:K]
     ]
     objective, batch = stack_of(jobs)
     losses = objective.evaluate(batch)
-    grad = objective.grad.copy()
-    assert_allclose(losses, [loss_written_out(job, job.theta) for job in jobs], rtol=1e-12)
+    grad = objective.grad.reshape(K, -1)
+    assert_allclose(
+        np.atleast_1d(losses), [loss_written_out(job, job.theta) for job in jobs], rtol=1e-12
+    )
 
     h = 1e-5
     differences = np.empty_like(grad)
@@ -146,8 +152,8 @@ def test_layers_are_views_of_theta_weights_first():
 
 def test_theta_of_undoes_layers_of():
     theta = np.random.RandomState(0).normal(size=n_params((3, 4, 2)))
-    layers = layers_of(theta[None], (3, 4, 2))
-    assert_array_equal(theta_of([W[0] for W, _ in layers], [b[0, 0] for _, b in layers]), theta)
+    layers = layers_of(theta, (3, 4, 2))
+    assert_array_equal(theta_of([W for W, _ in layers], [b for _, b in layers]), theta)
 
 
 def test_weights_are_drawn_layer_by_layer_within_their_bounds():
@@ -181,10 +187,10 @@ def test_scaled_bounds_of_inputs_that_are_all_zero():
 @pytest.mark.parametrize("container", [np.asarray, scipy.sparse.csr_matrix, scipy.sparse.csr_array])
 def test_output_goes_through_rows_in_blocks(container, monkeypatch):
     rng = np.random.RandomState(0)
-    theta = rng.normal(size=(1, n_params((5, 8, 3))))
+    theta = rng.normal(size=n_params((5, 8, 3)))
     layers, X = layers_of(theta, (5, 8, 3)), rng.normal(size=(21, 5))
     (W1, b1), (W2, b2) = layers
-    expected = np.tanh(X @ W1[0] + b1[0]) @ W2[0] + b2[0]
+    expected = np.tanh(X @ W1 + b1) @ W2 + b2
     assert BLOCK_VALUES > 21 * 8
     assert_allclose(output(layers, container(X), ACTIVATIONS["tanh"]), expected, rtol=1e-12)
     monkeypatch.setattr("sknn_scratch.network.BLOCK_VALUES", 8 * 5)
@@ -210,6 +216,7 @@ def test_degenerate_shapes(K, n, n_features, hidden, kind, dtype):
     ]
     objective, batch = stack_of(jobs)
     losses = objective.evaluate(batch)
+    losses = np.atleast_1d(losses)
     assert losses.shape == (K,)
     assert objective.grad.dtype == dtype
     rtol = 1e-12 if dtype == np.float64 else 1e-5

@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from sklearn.utils import gen_batches, shuffle
+from sklearn.utils import gen_batches
 
-from sknn_scratch.batches import batch_slices, planned_epochs, reshuffle
+from sknn_scratch.batches import batch_slices, planned_epochs
 from sknn_scratch.schedules import Schedule
 from sknn_scratch.solvers import SGD, Adam, stacked
 from sknn_scratch.stopping import NoImprovement
@@ -33,11 +33,11 @@ def sgd_by_the_book(theta, grads, lr, momentum, nesterov):
 
 
 def run(solver, theta, grads, lr):
-    theta = theta.copy()
-    state = solver.new_state(theta)
-    for step, grad in enumerate(grads, start=1):
-        size = solver.step_size(np.asarray(lr), np.array(step))
-        solver.update(theta, grad.copy(), state, size)
+    theta, grad = theta.copy(), np.empty_like(theta)
+    take_step = solver.bound(theta, grad, solver.new_state(theta))
+    for step, given in enumerate(grads, start=1):
+        grad[:] = given
+        take_step(solver.step_size(np.asarray(lr), np.array(step)))
     return theta
 
 
@@ -62,6 +62,15 @@ def test_sgd(momentum, nesterov):
     assert_allclose(found, sgd_by_the_book(theta, grads, 0.1, momentum, nesterov), rtol=1e-12)
 
 
+@pytest.mark.parametrize("solver", [SGD(0.9), Adam()], ids=["sgd", "adam"])
+@pytest.mark.parametrize("block", [1, 4, 100])
+def test_blocks_change_nothing(solver, block, monkeypatch):
+    theta, grads = problem()
+    expected = run(solver, theta, grads, 0.1)
+    monkeypatch.setattr("sknn_scratch.solvers.BLOCK_PARAMS", block)
+    assert_array_equal(run(solver, theta, grads, 0.1), expected)
+
+
 def test_settings_may_differ_within_a_stack():
     theta, grads = problem()
     lr = np.array([[0.1], [0.01], [1.0]])
@@ -76,12 +85,12 @@ def test_settings_may_differ_within_a_stack():
 
 
 def test_schedules():
-    share = np.array([0.0, 0.25, 0.5])
-    assert_array_equal(Schedule("constant", 0.2)(share, 900, 3), [0.2] * 3)
-    assert_allclose(Schedule("invscaling", 0.2, 0.5)(share, 99, 3), [0.02] * 3)
-    assert_allclose(Schedule("adaptive", 0.2)(share, 99, 2), [0.008] * 3)
+    share, seen = np.array([0.0, 0.25, 0.5]), np.array([0, 0, 99])
+    assert_array_equal(Schedule("constant", 0.2)(share, seen, 3), [0.2] * 3)
+    assert_allclose(Schedule("invscaling", 0.2, 0.5)(share, seen, 3), [0.2, 0.2, 0.02])
+    assert_allclose(Schedule("adaptive", 0.2)(share, seen, 2), [0.008] * 3)
     expected = [0.2, 0.1 * (1 + math.cos(math.pi / 4)), 0.1]
-    assert_allclose(Schedule("cosine", 0.2)(share, 99, 2), expected)
+    assert_allclose(Schedule("cosine", 0.2)(share, seen, 2), expected)
 
 
 def test_only_an_adaptive_rate_comes_down_on_a_plateau_and_not_for_ever():
@@ -122,15 +131,6 @@ def test_stopping_with_nan_and_with_infinite_patience():
 @pytest.mark.parametrize(("n", "batch_size"), [(1, 1), (10, 3), (10, 10), (9, 3)])
 def test_batch_slices(n, batch_size):
     assert list(batch_slices(n, batch_size)) == list(gen_batches(n, batch_size))
-
-
-def test_reshuffle_draws_what_scikit_learn_draws():
-    order, expected = np.arange(10), np.arange(10)
-    rng, judge = np.random.RandomState(3), np.random.RandomState(3)
-    for _ in range(3):
-        reshuffle(order, rng)
-        expected = shuffle(expected, random_state=judge)
-        assert_array_equal(order, expected)
 
 
 @pytest.mark.parametrize(
