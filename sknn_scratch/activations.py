@@ -11,6 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
+
+#: Values below which one slow call beats four fast ones.
+FEW = 512
 
 
 def identity(z: NDArray) -> None:
@@ -24,31 +28,40 @@ def identity_backprop(a: NDArray, delta: NDArray) -> None:
 def logistic(z: NDArray) -> None:
     """Overwriting z with a = 1 / (1 + exp(-z)) = (1 + tanh(z / 2)) / 2.
 
-    The form with tanh neither overflows nor branches, and NumPy computes tanh with vector
-    instructions.
+    The first form is the fastest in float64 and the second in float32, since NumPy computes exp and
+    tanh with vector instructions; for a few values, SciPy's one call is cheaper than four. Far out
+    exp(-z) is infinite and a is 0, as it should be: silence NumPy's warning of the overflow.
     """
-    z *= 0.5
-    np.tanh(z, out=z)
-    z *= 0.5
-    z += 0.5
+    if z.size < FEW:
+        expit(z, z)
+    elif z.dtype == np.float64:
+        np.negative(z, z)
+        np.exp(z, z)
+        z += 1
+        np.divide(1, z, z)
+    else:
+        z *= 0.5
+        np.tanh(z, z)
+        z *= 0.5
+        z += 0.5
 
 
 def logistic_backprop(a: NDArray, delta: NDArray) -> None:
     """Overwriting delta with delta * f'(z), where f'(z) = a (1 - a). Uses up a."""
     delta *= a
-    np.subtract(1, a, out=a)
+    np.subtract(1, a, a)
     delta *= a
 
 
 def tanh(z: NDArray) -> None:
     """Overwriting z with a = tanh(z)."""
-    np.tanh(z, out=z)
+    np.tanh(z, z)
 
 
 def tanh_backprop(a: NDArray, delta: NDArray) -> None:
     """Overwriting delta with delta * f'(z), where f'(z) = 1 - a². Uses up a."""
-    np.multiply(a, a, out=a)
-    np.subtract(1, a, out=a)
+    np.multiply(a, a, a)
+    np.subtract(1, a, a)
     delta *= a
 
 
@@ -59,7 +72,7 @@ def relu(z: NDArray) -> None:
 
 def relu_backprop(a: NDArray, delta: NDArray) -> None:
     """Overwriting delta with delta * f'(z), where f'(z) is 1 if a > 0, else 0. Uses up a."""
-    np.sign(a, out=a)
+    np.sign(a, a)
     delta *= a
 
 

@@ -197,8 +197,9 @@ def output(layers: Sequence[Layer], X: NDArray, activation: Activation) -> NDArr
     rows = max(1, min(n, BLOCK_VALUES // max(widths)))
     hidden = [np.empty((rows, width), dtype=dtype) for width in widths[:-1]]
     result = np.empty((n, widths[-1]), dtype=dtype)
-    for start in range(0, n, rows):
-        block = X[start : start + rows].astype(dtype, copy=False)
-        z = [part[: block.shape[0]] for part in (*hidden, result[start:])]
-        forward(layers, block, activation, z)
+    with np.errstate(over="ignore"):
+        for start in range(0, n, rows):
+            block = X[start : start + rows].astype(dtype, copy=False)
+            z = [part[: block.shape[0]] for part in (*hidden, result[start:])]
+            forward(layers, block, activation, z)
     return result

@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +25,7 @@ from sknn_scratch.network import Workspace, backward, forward, layers_of, n_weig
 from sknn_scratch.schedules import Schedule
 from sknn_scratch.solvers import Solver, State, stacked
 from sknn_scratch.stopping import NoImprovement
+from sknn_scratch.threads import threads_for
 
 
 class Epoch(NamedTuple):
@@ -107,6 +109,10 @@ class TrainingJob:
         # The one setting of a solver that is not a number, and so cannot differ within a stack.
         nesterov = getattr(self.solver, "nesterovs_momentum", None)
         return (*network, type(self.solver), nesterov, self.X.shape[0], self.batch_size)
+
+    def largest_product(self, n: int) -> int:
+        """Multiplications of numbers in the largest product of matrices for n rows."""
+        return n * max(n_in * n_out for n_in, n_out in pairwise(self.sizes))
 
 
 @dataclass
@@ -254,6 +260,8 @@ class Stack:
         """Lay out all arrays for the networks that are in the stack now."""
         first, K = self.jobs[0], () if len(self.jobs) == 1 else (len(self.jobs),)
         self.theta = np.stack(thetas).reshape(*K, -1)
+        self.thetas = list(self.theta.reshape(len(self.jobs), -1))
+        self.rows = self.order.reshape(*K, self.n)
         self.state = {
             name: np.stack([state[name] for state in states]).reshape(*K, -1) for name in states[0]
         }
@@ -281,12 +289,11 @@ class Stack:
             for job, order in zip(self.jobs, self.order, strict=True):
                 if job.shuffle:
                     job.rng.shuffle(order)
-            order = self.order.reshape(*self.theta.shape[:-1], self.n)
-            losses = np.zeros(self.theta.shape[:-1])
-            for rows in self.slices:
+            losses = 0.0
+            for batch in self.slices:
                 lr, size = next(self.planned, None) or self._plan()
-                loss = self.objective.evaluate(self._gather(order[..., rows]))
-                losses += loss * (rows.stop - rows.start)
+                loss = self.objective.evaluate(self._gather(self.rows[..., batch]))
+                losses += loss * (batch.stop - batch.start)
                 if self.weight_decay is not None:
                     self.objective.weights *= 1 - lr * self.weight_decay
                 self.take_step(size)
@@ -294,7 +301,7 @@ class Stack:
                 job.progress.steps += len(self.slices)
                 job.progress.samples_seen += self.n
             self.epoch += 1
-            yield (losses / self.n).reshape(-1).tolist()
+            yield np.ravel(losses / self.n).tolist()
 
     def _plan(self) -> tuple[NDArray, NDArray]:
         """Compute learning rates and step sizes of the next epochs; return those of one update."""
@@ -331,13 +338,9 @@ class Stack:
             batch.set_weights(self.sample_weight[rows])
         return batch
 
-    def thetas(self) -> NDArray:
-        """Parameters with the axis of the networks also where there is one, (K, n_params)."""
-        return self.theta.reshape(len(self.jobs), -1)
-
     def record(self, k: int, loss: float) -> Epoch:
         """Record of the epoch that network k of the stack has just finished."""
-        job, place, theta = self.jobs[k], self.places[k], self.thetas()[k]
+        job, place, theta = self.jobs[k], self.places[k], self.thetas[k]
         self.curves[place].append(loss)
         score = None
         if job.score is not None:
@@ -347,10 +350,9 @@ class Stack:
 
     def leave(self, reasons: dict[int, str]) -> None:
         """Let the networks leave whose place in the stack is a key, and keep their results."""
-        thetas = self.thetas()
+        thetas, K = self.thetas, len(self.jobs)
         states = [
-            {name: array.reshape(thetas.shape)[k] for name, array in self.state.items()}
-            for k in range(len(self.jobs))
+            {name: array.reshape(K, -1)[k] for name, array in self.state.items()} for k in range(K)
         ]
         for k, reason in reasons.items():
             job, curve, scores = (
@@ -368,7 +370,7 @@ class Stack:
                 loss=curve[-1] if curve else math.nan,
                 converged=reason == "stalled",
             )
-        stay = [k for k in range(len(self.jobs)) if k not in reasons]
+        stay = [k for k in range(K) if k not in reasons]
         self.jobs = [self.jobs[k] for k in stay]
         self.places = [self.places[k] for k in stay]
         self.order = self.order[stay]
@@ -393,8 +395,9 @@ def train(jobs: Sequence[TrainingJob]) -> list[TrainingResult]:
         In the order of the jobs. On KeyboardInterrupt, of what was learnt until then.
     """
     stack = Stack(jobs)
+    largest = jobs[0].largest_product(jobs[0].batch_size)
     try:
-        with np.errstate(over="ignore", invalid="ignore"):
+        with threads_for(largest), np.errstate(over="ignore", invalid="ignore"):
             for losses in stack.epochs():
                 reasons = {}
                 for k, loss in enumerate(losses):
@@ -472,7 +475,10 @@ def train_lbfgs(job: TrainingJob, tol: float, max_fun: int) -> TrainingResult:
             watcher(Epoch(len(curve), curve[-1], None, intermediate_result.x, seconds))  # type: ignore[attr-defined]
 
     try:
-        with np.errstate(over="ignore", invalid="ignore"):
+        with (
+            threads_for(job.largest_product(X.shape[0])),
+            np.errstate(over="ignore", invalid="ignore"),
+        ):
             found = minimize(
                 loss_and_grad,
                 objective.theta.copy(),
