@@ -1,0 +1,34 @@
+"""Products and sums, with and without the axis of the stack."""
+
+import numpy as np
+import pytest
+import scipy.sparse
+from numpy.testing import assert_allclose, assert_array_equal
+
+from sknn_scratch.arrays import product, total, transposed
+
+
+@pytest.mark.parametrize("K", [(), (1,), (3,)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_product_transposed_and_total(K, dtype):
+    rng = np.random.RandomState(0)
+    a, b = rng.normal(size=(*K, 4, 5)).astype(dtype), rng.normal(size=(*K, 5, 2)).astype(dtype)
+    out = np.empty((*K, 4, 2), dtype=dtype)
+    product(a, b, out)
+    assert_allclose(out, np.einsum("...ij,...jk->...ik", a, b), rtol=1e-5)
+    back = np.empty((*K, 5, 2), dtype=dtype)
+    product(transposed(a), out, back)
+    assert_allclose(back, np.einsum("...ij,...ik->...jk", a, out), rtol=1e-5)
+    assert_allclose(total(a, a), (a**2).sum(axis=(-1, -2)), rtol=1e-5)
+    assert np.shape(total(a, a)) == K
+
+
+@pytest.mark.parametrize("container", [scipy.sparse.csr_matrix, scipy.sparse.csr_array])
+def test_product_with_a_sparse_matrix(container):
+    rng = np.random.RandomState(0)
+    a, b = rng.binomial(1, 0.3, size=(4, 5)) * 2.0, rng.normal(size=(5, 2))
+    out, back = np.empty((4, 2)), np.empty((5, 2))
+    product(container(a), b, out)
+    product(transposed(container(a)), out, back)
+    assert_array_equal(out, a @ b)
+    assert_allclose(back, a.T @ (a @ b))
