@@ -53,6 +53,7 @@ def test_hidden_layer_sizes(sizes, message):
         ("loss", "hinge", "squared_error"),
         ("init", "zeros", "glorot"),
         ("learning_rate", "linear", "cosine"),
+        ("dtype", "float16", "float32"),
         ("momentum", 1.1, r"\[0\.0, 1\.0\]"),
         ("beta_1", 1.0, r"\[0\.0, 1\.0\)"),
         ("beta_2", -0.1, r"\[0\.0, 1\.0\)"),

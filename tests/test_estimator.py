@@ -175,6 +175,17 @@ def test_floats_keep_their_precision(dtype, solver):
     assert_allclose(clf.predict_proba(X_iris), double.predict_proba(X_iris), atol=5e-3)
 
 
+@pytest.mark.parametrize("dtype", ["float32", np.float32, "float64", np.float64])
+def test_dtype_is_what_is_computed_in_whatever_comes(dtype):
+    wanted = np.dtype(dtype)
+    expected = quick().fit(X_iris.astype(wanted), y_iris)
+    for X in (X_iris.astype(np.float32), X_iris.astype(wanted), pd.DataFrame(X_iris)):
+        clf = quick(dtype=dtype).fit(X, y_iris)
+        assert {part.dtype for part in (*clf.coefs_, *clf.intercepts_)} == {wanted}
+        assert clf.predict_proba(X).dtype == wanted
+        assert_allclose(clf.predict_proba(X), expected.predict_proba(X_iris), atol=1e-4)
+
+
 def test_integers_and_booleans_are_computed_in_float64():
     X = (X_iris > 0).astype(int)
     expected = quick().fit(X.astype(float), y_iris).predict_proba(X)
