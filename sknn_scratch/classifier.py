@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import issparse
 from scipy.special import expit, log_expit, log_softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
@@ -432,6 +433,7 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
         multiclass = len(self.classes_) > 2 and not is_multilabel(y)
         if not again:
             self.out_activation_ = "softmax" if multiclass else "logistic"
+            self.n_outputs_ = Y.shape[1]
         sizes = (X.shape[1], *self._hidden_sizes(), Y.shape[1])
         theta = self._fitted_theta(sizes) if again else self._draw(sizes, X, sample_weight, rng)
         job = self._job(X, Y, sample_weight, sizes, theta, rng, again=again, partial=partial)
@@ -457,7 +459,20 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
             y = column_or_1d(y, warn=True)
         return X, y
 
+    def _is_multilabel(self) -> bool:
+        return self.out_activation_ == "logistic" and self.n_outputs_ > 1
+
+    def _check_same_kind(self, y: NDArray) -> None:
+        if is_multilabel(y) != self._is_multilabel():
+            kinds = ("one column of class labels", "an indicator matrix (multilabel)")
+            raise ValueError(
+                f"`y` is {kinds[is_multilabel(y)]}, but the network was fitted to "
+                f"{kinds[self._is_multilabel()]}. To go on from a fit, leave the kind of y as it "
+                "was; for a new network set warm_start=False and call fit."
+            )
+
     def _check_same_classes(self, y: NDArray) -> None:
+        self._check_same_kind(y)
         classes = unique_labels(y)
         if set(classes) != set(self.classes_):
             raise ValueError(
@@ -466,6 +481,8 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
             )
 
     def _check_known_classes(self, y: NDArray) -> None:
+        if hasattr(self, "coefs_"):
+            self._check_same_kind(y)
         classes = unique_labels(y)
         if not np.isin(classes, self.classes_).all():
             raise ValueError(
@@ -495,8 +512,12 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
         if self.init == "glorot":
             bounds = glorot_bounds(sizes, self.activation)
         else:
-            mean_square = np.average(row_norms(X, squared=True), weights=sample_weight)
-            bounds = scaled_bounds(sizes, self.activation, float(mean_square))
+            if issparse(X):  # may hold an entry in parts, so that row_norms would not do
+                squares = np.asarray(X.multiply(X).sum(axis=1)).ravel()  # type: ignore[attr-defined]
+            else:
+                squares = row_norms(X, squared=True)
+            mean_square = float(np.average(squares, weights=sample_weight))
+            bounds = scaled_bounds(sizes, self.activation, mean_square)
         return draw_theta(sizes, bounds, rng, X.dtype)
 
     def _fitted_theta(self, sizes: tuple[int, ...]) -> NDArray:
@@ -623,8 +644,8 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
             rule.count = getattr(self, "_no_improvement_count", 0)
             if not self.early_stopping:
                 rule.best_score = -min(self.loss_curve_, default=math.inf)
-            elif self.best_validation_score_ is not None:
-                rule.best_score, rule.best_theta = self.best_validation_score_, theta
+            elif (best := getattr(self, "best_validation_score_", None)) is not None:
+                rule.best_score, rule.best_theta = best, theta
         return rule
 
     def _progress(self, *, again: bool, partial: bool) -> SolverProgress:
@@ -653,11 +674,11 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
                 "for instance with sklearn.preprocessing.StandardScaler."
             )
         before = self.loss_curve_ if again else []
-        scores_before = (self.validation_scores_ or []) if again else []
+        scores_before = (getattr(self, "validation_scores_", None) or []) if again else []
         layers = layers_of(theta, job.sizes)
         self.coefs_ = [W for W, _ in layers]
         self.intercepts_ = [b[0] for _, b in layers]
-        self.n_layers_, self.n_outputs_ = len(job.sizes), job.sizes[-1]
+        self.n_layers_ = len(job.sizes)
         self.n_iter_, self.t_ = result.n_iter, result.progress.samples_seen
         self.loss_, self.loss_curve_ = result.loss, before + result.loss_curve
         if job.score is None:
@@ -748,8 +769,7 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
 
     def _decode(self, p: NDArray) -> NDArray:
         """Labels for the probabilities of the outputs, (n_samples, n_outputs)."""
-        multilabel = self.out_activation_ == "logistic" and p.shape[1] > 1
-        return decode(p, self.classes_, multilabel)
+        return decode(p, self.classes_, self._is_multilabel())
 
     def predict(self, X: ArrayLike) -> NDArray:
         """Predict class labels.
@@ -802,7 +822,7 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
         return expit(np.hstack([-z, z]) if self.n_outputs_ == 1 else z)
 
     def predict_log_proba(self, X: ArrayLike) -> NDArray:
-        """Predict logarithms of class probabilities, exact also where those round to 0 or 1.
+        """Predict logarithms of class probabilities, also where those round to 0.
 
         Parameters
         ----------
@@ -812,7 +832,8 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
         Returns
         -------
         log_p : ndarray of shape (n_samples, n_classes)
-            Natural logarithm of :meth:`predict_proba`.
+            Natural logarithm of :meth:`predict_proba`; where a probability is too small for a
+            floating-point number, the logarithm of what it would be. So it is never infinite.
 
         Raises
         ------
@@ -823,8 +844,11 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
         """
         z = self._output(X)
         if self.out_activation_ == "softmax":
-            return log_softmax(z, axis=1)
-        return log_expit(np.hstack([-z, z]) if self.n_outputs_ == 1 else z)
+            p, log_p = softmax(z), log_softmax(z, axis=1)
+        else:
+            z = np.hstack([-z, z]) if self.n_outputs_ == 1 else z
+            p, log_p = expit(z), log_expit(z)
+        return np.log(p, out=log_p, where=p > np.finfo(p.dtype).tiny)
 
     def __sklearn_tags__(self) -> Tags:
         """Tell scikit-learn what this estimator can do: sparse X, multilabel y."""

@@ -166,9 +166,9 @@ class Batch:
         self.scratch = Scratch(y)
 
     def set_weights(self, sample_weight: NDArray) -> None:
-        """Set the shares from weights (K, n). A batch without any weight has no say."""
+        """Set the shares from weights (K, n)."""
         total = sample_weight.sum(axis=-1, keepdims=True)
-        total[total == 0] = 1
+        total[total == 0] = np.inf  # a batch without any weight has no say, nor has its penalty
         self.share[...] = (sample_weight / total)[..., None]
         self.total = total[..., None]
 
@@ -341,11 +341,11 @@ class Stack:
     def record(self, k: int, loss: float) -> Epoch:
         """Record of the epoch that network k of the stack has just finished."""
         job, place, theta = self.jobs[k], self.places[k], self.thetas[k]
-        self.curves[place].append(loss)
         score = None
         if job.score is not None:
             score = job.score(theta)
             self.scores[place].append(score)
+        self.curves[place].append(loss)
         return Epoch(self.epoch, loss, score, theta, time.perf_counter() - self.began)
 
     def leave(self, reasons: dict[int, str]) -> None:
@@ -414,20 +414,21 @@ def train(jobs: Sequence[TrainingJob]) -> list[TrainingResult]:
 
 
 def _verdict(job: TrainingJob, epoch: Epoch) -> str | None:
-    """Show an epoch to those who watch, and tell whether training ends or goes on more slowly."""
+    """Tell whether training ends with this epoch or goes on more slowly; show it to who watches."""
+    verdict = "max_iter" if epoch.number == job.max_iter else None
+    score = -epoch.loss if epoch.score is None else epoch.score
+    if not math.isfinite(epoch.loss):
+        verdict = "diverged"
+    elif job.stopping is not None and job.stopping.update(score, epoch.theta):
+        if not job.schedule.lowers_on_plateau(job.progress.plateaus):
+            verdict = "stalled"
+        else:
+            job.progress.plateaus += 1
+            job.stopping.count = 0
+            verdict = verdict or "slower"
     for watch in job.watchers:
         watch(epoch)
-    if not math.isfinite(epoch.loss):
-        return "diverged"
-    score = -epoch.loss if epoch.score is None else epoch.score
-    if job.stopping is not None and job.stopping.update(score, epoch.theta):
-        if not job.schedule.lowers_on_plateau(job.progress.plateaus):
-            return "stalled"
-        job.progress.plateaus += 1
-        job.stopping.count = 0
-        if epoch.number < job.max_iter:
-            return "slower"
-    return "max_iter" if epoch.number == job.max_iter else None
+    return verdict
 
 
 # ---------------------------------------------------------------- L-BFGS

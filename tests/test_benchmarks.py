@@ -1,0 +1,364 @@
+"""The benchmarks run from end to end, compare like with like, and write what they measured.
+
+And what they measure calls of one at a time can be called from several threads at once.
+"""
+
+import importlib
+import os
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.metrics import brier_score_loss
+from sklearn.neural_network import MLPClassifier
+
+import sknn_scratch
+from sknn_scratch import ScratchMLPClassifier
+from sknn_scratch.activations import ACTIVATIONS
+
+BENCHMARKS = Path(__file__).parents[1] / "docs" / "benchmarks"
+MISSING = "raise ImportError('as if it were not installed')\n"
+
+
+# ---------------------------------------------------------------- from end to end
+
+
+def run_script(
+    name: str, out: Path, *options: str, without: tuple[str, ...] = ("torch",)
+) -> subprocess.CompletedProcess:
+    """Run a benchmark in a process of its own, in which some modules cannot be imported."""
+    hidden = out / "hidden"
+    hidden.mkdir()
+    for module in without:
+        (hidden / f"{module}.py").write_text(MISSING)
+    package = Path(sknn_scratch.__file__).parents[1]
+    return subprocess.run(
+        [sys.executable, "-W", "error", BENCHMARKS / name, *options, "--out", out],
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(map(str, [hidden, package])),
+            "PYTHONWARNINGS": "error",
+        },
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def report(name: str, out: Path, *options: str, without: tuple[str, ...] = ("torch",)) -> str:
+    """Run a benchmark and return what it wrote."""
+    run = run_script(name, out, *options, without=without)
+    assert run.returncode == 0, run.stderr
+    return (out / name).with_suffix(".md").read_text(encoding="utf-8")
+
+
+def tables(text: str) -> list[list[list[str]]]:
+    """Cells of each table of a report, its header first, without the rule below that."""
+    found, before = [], ""
+    for line in text.splitlines():
+        if line.startswith("|"):
+            if not before.startswith("|"):
+                found.append([])
+            found[-1].append([cell.strip() for cell in line.strip("|").split("|")])
+        before = line
+    return [[header, *rows] for header, _, *rows in found]
+
+
+def column(table: list[list[str]], name: str) -> list[float]:
+    """Numbers of a column."""
+    at = table[0].index(name)
+    return [float(row[at].replace(",", "")) for row in table[1:]]
+
+
+def assert_ratios(table: list[list[str]], ratio: str, above: str, below: str) -> None:
+    """A column is the ratio of two others, to the digits that are written."""
+    expected = np.divide(column(table, above), column(table, below))
+    np.testing.assert_allclose(column(table, ratio), expected, rtol=0.02, atol=0.006)
+
+
+def test_fit_speed(tmp_path):
+    text = report("fit_speed.py", tmp_path, "--cases", "xor,iris", "--rounds", "1", "--epochs", "9")
+    for word in ("--cases xor,iris", "- Machine: ", f"scikit-learn {find_version('sklearn')}"):
+        assert word in text
+    assert "PyTorch is not installed, so its column is missing." in text
+    one, default = tables(text)
+    for table in (one, default):
+        assert [row[:3] for row in table[1:]] == [
+            ["xor", "float64", "9"],
+            ["xor", "float32", "9"],
+            ["iris", "float64", "45"],
+            ["iris", "float32", "45"],
+        ]
+        assert not [name for name in table[0] if "PyTorch" in name]
+        assert min(column(table, "ours, µs")) > 0
+        assert_ratios(table, "MLPClassifier / ours", "MLPClassifier, µs", "ours, µs")
+        assert_ratios(table, "products / ours", "products, µs", "ours, µs")
+    both = "ours with one thread / ours"
+    assert both in default[0] and both not in one[0]
+    expected = np.divide(column(one, "ours, µs"), column(default, "ours, µs"))
+    np.testing.assert_allclose(column(default, both), expected, rtol=0.02, atol=0.006)
+    assert (tmp_path / "fit_speed.png").exists() == (find_spec("matplotlib") is not None)
+
+
+def find_version(module: str) -> str:
+    return importlib.import_module(module).__version__
+
+
+def test_fit_speed_without_matplotlib(tmp_path):
+    options = ("--cases", "xor", "--dtypes", "float32", "--threads", "one")
+    options += ("--rounds", "1", "--epochs", "2")
+    run = run_script("fit_speed.py", tmp_path, *options, without=("torch", "matplotlib"))
+    assert run.returncode == 0, run.stderr
+    assert "matplotlib is not installed, so there is no picture." in run.stderr
+    assert not (tmp_path / "fit_speed.png").exists()
+    (table,) = tables((tmp_path / "fit_speed.md").read_text(encoding="utf-8"))
+    assert [row[:2] for row in table[1:]] == [["xor", "float32"]]
+
+
+def test_fit_speed_with_pytorch(tmp_path):
+    pytest.importorskip("torch")
+    options = ("--cases", "xor", "--dtypes", "float64", "--threads", "one")
+    options += ("--rounds", "1", "--epochs", "20")
+    text = report("fit_speed.py", tmp_path, *options, without=())
+    assert "is missing" not in text
+    assert f"PyTorch {find_version('torch')}" in text
+    (table,) = tables(text)
+    assert_ratios(table, "PyTorch / ours", "PyTorch, µs", "ours, µs")
+
+
+def test_predict_speed(tmp_path):
+    text = report("predict_speed.py", tmp_path, "--rows", "1", "3000", "--rounds", "1")
+    for table in tables(text):
+        assert [row[:2] for row in table[1:]] == [
+            ["1", "logistic"],
+            ["3,000", "logistic"],
+            ["1", "relu"],
+            ["3,000", "relu"],
+        ]
+        assert_ratios(table, "MLPClassifier / ours", "MLPClassifier, ms", "ours, ms")
+        # At least what every call must return, 3,000 probabilities of two classes.
+        for name in ("memory of ours, MB", "of MLPClassifier, MB"):
+            assert column(table, name)[1] > 3000 * 2 * 8 / 1e6 > column(table, name)[0]
+    assert [line for line in text.splitlines() if line.startswith("## ")] == [
+        "## One thread",
+        "## Default threads",
+    ]
+
+
+def test_time_to_accuracy(tmp_path):
+    options = ("--sets", "iris,wine", "--seeds", "1", "--rounds", "1")
+    (table,) = tables(report("time_to_accuracy.py", tmp_path, *options))
+    assert [row[:2] for row in table[1:]] == [["iris", "100"], ["wine", "118"]]
+    header, *rows = table
+    at = header.index("ours: max_iter")
+    for row in rows:
+        theirs, ours = float(row[at - 2]), float(row[at + 1])
+        assert 0 < ours <= theirs
+        assert int(row[at]) >= 1
+
+
+def test_an_aim_that_is_not_reached_is_reported(tmp_path):
+    options = ("--sets", "wine", "--seeds", "1", "--rounds", "1", "--max-epochs", "1")
+    (table,) = tables(report("time_to_accuracy.py", tmp_path, *options))
+    at = table[0].index("ours: max_iter")
+    assert table[1][at : at + 4] == ["not within 1", "-", "-", "-"]
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (("--cases", "xor,moons"), "unknown: moons; choose from xor, iris, cancer"),
+        (("--rounds", "0"), "0 is less than 1"),
+    ],
+)
+def test_a_wrong_option_is_refused(tmp_path, options, message):
+    run = run_script("fit_speed.py", tmp_path, *options)
+    assert run.returncode == 2
+    assert message in run.stderr
+
+
+# ---------------------------------------------------------------- like with like
+
+
+@pytest.fixture
+def load(monkeypatch):
+    """Import a benchmark as the module that it is."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    return importlib.import_module
+
+
+def test_shapes(load):
+    cases = load("fit_speed").CASES
+    assert {
+        name: (case.rows, case.features, case.hidden, case.classes, case.batch)
+        for name, case in cases.items()
+    } == {
+        "xor": (4, 3, (4,), 2, 4),
+        "iris": (150, 4, (16,), 3, 32),
+        "cancer": (569, 30, (16,), 2, 200),
+        "digits": (1797, 64, (100,), 10, 200),
+        "table": (20000, 30, (100,), 2, 200),
+        "deep": (10000, 30, (128, 128), 2, 256),
+        "mnist-size": (10000, 784, (256, 128), 10, 256),
+        "big": (8000, 784, (1024, 1024), 10, 512),
+    }
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("name", ["xor", "iris", "cancer"])
+def test_all_fits_do_the_work_that_is_counted(load, name):
+    script = load("fit_speed")
+    case = script.CASES[name]
+    X, y = script.data(case, "float64")
+    assert (X.shape, len(np.unique(y))) == ((case.rows, case.features), case.classes)
+    models = script.our_estimator(case, 7), script.their_estimator(case, 7)
+    for model in models:
+        model.fit(X, y)
+        assert [W.shape for W in model.coefs_] == list(
+            zip(case.sizes, case.sizes[1:], strict=False)
+        )
+        assert (model.n_iter_, model.t_) == (7, 7 * case.rows)
+    np.testing.assert_allclose(models[0].loss_curve_, models[1].loss_curve_)
+    assert models[0]._solver_state["steps"] == case.updates(7)
+    assert models[1]._optimizer.t == case.updates(7)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_other_work_is_noticed(load):
+    script = load("fit_speed")
+    case = script.CASES["iris"]
+    X, y = script.data(case, "float64")
+    model = script.our_estimator(case, 20)
+    losses = {
+        "same": model.fit(X, y).loss_,
+        "rate": model.set_params(learning_rate="cosine").fit(X, y).loss_,
+        "theirs": script.their_estimator(case, 20).fit(X, y).loss_,
+    }
+    ours, theirs = script.OURS, script.SKLEARN
+    script.check_same_work(case, {ours: losses["same"], theirs: losses["theirs"]})
+    with pytest.raises(RuntimeError, match="iris: not the same work: loss"):
+        script.check_same_work(case, {ours: losses["rate"], theirs: losses["theirs"]})
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_the_pytorch_loop_learns_as_much(load):
+    pytest.importorskip("torch")
+    script = load("fit_speed")
+    for name in ("iris", "cancer"):
+        case = script.CASES[name]
+        curve = script.our_estimator(case, 300).fit(*script.data(case, "float64")).loss_curve_
+        loss = script.loop_of_torch(case, "float64", 300)()
+        # It starts from other weights; but it comes as far, and not where it was half way.
+        assert loss == pytest.approx(curve[-1], rel=0.2)
+        assert abs(loss - curve[-1]) < abs(loss - curve[100])
+
+
+def test_products_are_those_of_forward_and_backward(load, monkeypatch):
+    script = load("fit_speed")
+    case = script.Case("small", 10, 5, (4, 3), 2, 8, epochs=3)
+    train = script.products_alone(case, "float32", 3)
+    products = []
+
+    def dot(a, b, out):
+        assert out.dtype == np.float32
+        products.append((*a.shape, b.shape[1]))
+        return original(a, b, out=out)
+
+    original = np.dot
+    monkeypatch.setattr(np, "dot", dot)
+    train()
+    expected = []
+    for n in (8, 2):
+        expected += [(n, 5, 4), (n, 4, 3), (n, 3, 1)]  # forward
+        expected += [(3, n, 1), (n, 1, 3), (4, n, 3), (n, 3, 4), (5, n, 4)]  # backward
+    assert products == 3 * expected
+
+
+def test_other_probabilities_are_noticed(load):
+    script = load("predict_speed")
+    predict = script.predictors("relu")
+    X = script.rows_like_data(50)
+    script.check_same_probabilities(predict, X)
+    other = {**predict, script.OURS: script.predictors("logistic")[script.OURS]}
+    with pytest.raises(RuntimeError, match="Not the same network"):
+        script.check_same_probabilities(other, X)
+
+
+def test_memory_is_that_of_the_call(load):
+    script = load("predict_speed")
+    X = np.ones((1000, 100))
+    assert X.nbytes <= script.peak(lambda X: X + 1, X) < 1.1 * X.nbytes
+    assert 2 * X.nbytes <= script.peak(lambda X: (X + 1, X + 2), X) < 2.1 * X.nbytes
+
+
+def test_brier_score(load):
+    brier_score = load("time_to_accuracy").brier_score
+    rng = np.random.RandomState(0)
+    p, y = rng.dirichlet([1, 1], size=30), rng.randint(2, size=30)
+    assert brier_score(p, y) == pytest.approx(brier_score_loss(y, p[:, 1]))
+    p, y = np.array([[0.5, 0.5, 0.0], [0.0, 0.2, 0.8]]), np.array([1, 2])
+    assert brier_score(p, y) == pytest.approx((0.5 + 0.08) / 2)
+
+
+def test_steps_go_up_without_end(load):
+    steps = list(load("time_to_accuracy").steps(60))
+    assert steps == [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 18, 22, 27, 33, 41, 51]
+
+
+# ---------------------------------------------------------------- several threads, one estimator
+
+N_THREADS = 2
+
+
+def at_once(predict, inputs):
+    """Call predict with each input in a thread of its own; all begin together."""
+    start = threading.Barrier(len(inputs), timeout=60)
+
+    def call(X):
+        start.wait()
+        return predict(X)
+
+    with ThreadPoolExecutor(len(inputs)) as pool:
+        return list(pool.map(call, inputs))
+
+
+def one_estimator_and_inputs(n):
+    """A fitted estimator, other rows for each thread, and the probabilities as they should be."""
+    rng = np.random.RandomState(0)
+    X, y = rng.normal(size=(300, 10)), rng.randint(3, size=300)
+    model = ScratchMLPClassifier((64, 32), max_iter=3, random_state=0).fit(X, y)
+    inputs = [rng.normal(size=(n, 10)) for _ in range(N_THREADS)]
+    judge = MLPClassifier((64, 32), activation="logistic", max_iter=1).fit(X[:5], [0, 1, 2, 0, 1])
+    judge.coefs_, judge.intercepts_ = model.coefs_, model.intercepts_
+    return model, inputs, [judge.predict_proba(X) for X in inputs]
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_threads_can_share_an_estimator():
+    model, inputs, expected = one_estimator_and_inputs(300_000)
+    for _ in range(3):
+        for p, right in zip(at_once(model.predict_proba, inputs), expected, strict=True):
+            np.testing.assert_allclose(p, right, atol=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_threads_that_are_inside_the_same_layer_at_once(monkeypatch):
+    """Each thread has written its pre-activations before either goes on to read its own."""
+    model, inputs, expected = one_estimator_and_inputs(20_000)
+    together = threading.Barrier(N_THREADS, timeout=60)
+    meetings = []
+    logistic = ACTIVATIONS["logistic"]
+
+    def apply(z):
+        meetings.append(together.wait())
+        logistic.apply(z)
+
+    monkeypatch.setitem(ACTIVATIONS, "logistic", logistic._replace(apply=apply))
+    for p, right in zip(at_once(model.predict_proba, inputs), expected, strict=True):
+        np.testing.assert_allclose(p, right, atol=1e-12)
+    assert len(meetings) > 2 * N_THREADS, "more than one block of rows, each with two layers"
