@@ -288,7 +288,7 @@ ACTIONS = {
 def test_memory_is_far_from_that_of_dense_x(action, format):
     matrix, y = wide_data()
     matrix = matrix.asformat(format)
-    # Measured: 37 to 51 MB; 265 MB for lbfgs, of which SciPy keeps the last 10 steps, several times.
+    # Measured: 37 to 51 MB; 265 MB for lbfgs, where SciPy keeps the last 10 steps more than once.
     limit = 350 * MB if "lbfgs" in action else 100 * MB
     assert limit < DENSE / 2
     assert peak_of(lambda: ACTIONS[action](matrix, y)) < limit

@@ -1,0 +1,599 @@
+"""Time the training of one network by this package, scikit-learn, PyTorch, and products alone.
+
+All do the same work: the same layer sizes, sigmoid units, log loss, batches, epochs, and Adam with
+the same settings, without penalty and without a rule that stops early. Each thread setting has a
+process of its own, since libraries read the number of threads when they are loaded. The processes
+take turns, so that whatever else the machine does hits all alike.
+
+Writes fit_speed.md and fit_speed.png. The page docs/benchmarks.md says how to read them.
+"""
+
+import argparse
+import gc
+import json
+import math
+import os
+import platform
+import shlex
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+from types import ModuleType
+from typing import Any, NamedTuple, Self
+
+import joblib
+import numpy as np
+import scipy
+import sklearn
+from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.neural_network import MLPClassifier
+from threadpoolctl import threadpool_info
+
+import sknn_scratch
+from sknn_scratch import ScratchMLPClassifier
+
+HERE = Path(__file__).parent
+
+DTYPES = ("float64", "float32")
+THREADS = ("one", "default")
+THREAD_VARIABLES = (
+    "BLIS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
+
+#: Seconds between two runs, in which the threads of the last one go to sleep.
+PAUSE = 0.05
+
+OURS, SKLEARN, TORCH, PRODUCTS = "ours", "MLPClassifier", "PyTorch", "products"
+
+
+@dataclass(frozen=True)
+class Case:
+    """Shape of a data set and of the network that is trained on it."""
+
+    name: str
+    rows: int
+    features: int
+    hidden: tuple[int, ...]
+    classes: int
+    batch: int
+    epochs: int
+    """So many that a fit takes between a twentieth of a second and two seconds."""
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Layer sizes: inputs, hidden layers, outputs (one for two classes)."""
+        return (self.features, *self.hidden, 1 if self.classes == 2 else self.classes)
+
+    @property
+    def batches(self) -> list[int]:
+        """Rows of each batch of an epoch."""
+        return [min(self.batch, self.rows - start) for start in range(0, self.rows, self.batch)]
+
+    def updates(self, epochs: int) -> int:
+        """Updates of the parameters in so many epochs."""
+        return epochs * len(self.batches)
+
+
+CASES = {
+    case.name: case
+    for case in (
+        Case("xor", 4, 3, (4,), 2, 4, epochs=2000),
+        Case("iris", 150, 4, (16,), 3, 32, epochs=300),
+        Case("cancer", 569, 30, (16,), 2, 200, epochs=300),
+        Case("digits", 1797, 64, (100,), 10, 200, epochs=50),
+        Case("table", 20000, 30, (100,), 2, 200, epochs=8),
+        Case("deep", 10000, 30, (128, 128), 2, 256, epochs=8),
+        Case("mnist-size", 10000, 784, (256, 128), 10, 256, epochs=2),
+        Case("big", 8000, 784, (1024, 1024), 10, 512, epochs=1),
+    )
+}
+
+
+# ---------------------------------------------------------------- the same work, four times
+
+
+@lru_cache(maxsize=1)
+def data(case: Case, dtype: str) -> tuple[NDArray, NDArray]:
+    """Rows scattered around a centre of their class: X (rows, features), y (rows,)."""
+    rng = np.random.RandomState(0)
+    y = rng.permutation(case.rows) % case.classes
+    centres = rng.normal(size=(case.classes, case.features))
+    X = rng.normal(size=(case.rows, case.features)) + centres[y]
+    return X.astype(dtype), y
+
+
+def settings(case: Case, epochs: int) -> dict[str, Any]:
+    """Parameters of both estimators. Nothing is left to their defaults."""
+    return {
+        "hidden_layer_sizes": case.hidden,
+        "activation": "logistic",
+        "solver": "adam",
+        "alpha": 0.0,
+        "batch_size": case.batch,
+        "learning_rate": "constant",
+        "learning_rate_init": 0.001,
+        "max_iter": epochs,
+        "shuffle": True,
+        "random_state": 0,
+        "early_stopping": False,
+        "n_iter_no_change": math.inf,
+        "beta_1": 0.9,
+        "beta_2": 0.999,
+        "epsilon": 1e-8,
+    }
+
+
+def our_estimator(case: Case, epochs: int) -> ScratchMLPClassifier:
+    """Return this package's estimator, set to do what MLPClassifier does."""
+    return ScratchMLPClassifier(
+        **settings(case, epochs), loss="log_loss", init="glorot", weight_decay=0.0
+    )
+
+
+def their_estimator(case: Case, epochs: int) -> MLPClassifier:
+    """Return scikit-learn's estimator."""
+    return MLPClassifier(**settings(case, epochs))
+
+
+#: A training that can be run again and again. Returns its last epoch's loss, if it has any.
+Training = Callable[[], float | None]
+
+
+def fit_of_ours(case: Case, dtype: str, epochs: int) -> Training:
+    """Prepare a fit of this package's estimator."""
+    model, (X, y) = our_estimator(case, epochs), data(case, dtype)
+    return lambda: model.fit(X, y).loss_
+
+
+def fit_of_sklearn(case: Case, dtype: str, epochs: int) -> Training:
+    """Prepare a fit of scikit-learn's estimator."""
+    model, (X, y) = their_estimator(case, epochs), data(case, dtype)
+    return lambda: model.fit(X, y).loss_
+
+
+def loop_of_torch(case: Case, dtype: str, epochs: int) -> Training:
+    """Prepare a plain PyTorch loop. It is given tensors, and nothing is validated."""
+    import torch
+    from torch import nn
+
+    X_array, y_array = data(case, dtype)
+    X, y = torch.from_numpy(X_array), torch.from_numpy(y_array)
+    if case.classes == 2:
+        y = y.to(X.dtype)[:, None]
+    loss_of = nn.BCEWithLogitsLoss() if case.classes == 2 else nn.CrossEntropyLoss()
+
+    def train() -> float:
+        layers: list[nn.Module] = []
+        for n_in, n_out in pairwise(case.sizes):
+            layers += [nn.Linear(n_in, n_out, dtype=X.dtype), nn.Sigmoid()]
+        model = nn.Sequential(*layers[:-1])
+        optimiser = torch.optim.Adam(
+            model.parameters(), lr=0.001, betas=(0.9, 0.999), eps=1e-8, fused=True
+        )
+        for _ in range(epochs):
+            total = torch.zeros((), dtype=X.dtype)
+            for rows in torch.randperm(case.rows).split(case.batch):
+                optimiser.zero_grad()
+                loss = loss_of(model(X[rows]), y[rows])
+                loss.backward()
+                optimiser.step()
+                total += loss.detach() * len(rows)
+        return total.item() / case.rows
+
+    return train
+
+
+def products_alone(case: Case, dtype: str, epochs: int) -> Training:
+    """Prepare the matrix products of a training, on arrays that are there already."""
+    rng = np.random.RandomState(0)
+    layers = list(pairwise(case.sizes))
+
+    def normal(*shape: int) -> NDArray:
+        return (rng.normal(size=shape) / math.sqrt(shape[-1])).astype(dtype)
+
+    W = [normal(n_in, n_out) for n_in, n_out in layers]
+    W_grad = [np.empty_like(w) for w in W]
+    a = {n: [normal(n, width) for width in case.sizes] for n in set(case.batches)}
+    delta = {n: [normal(n, width) for width in case.sizes[1:]] for n in set(case.batches)}
+
+    def train() -> None:
+        for _ in range(epochs):
+            for n in case.batches:
+                for i, w in enumerate(W):
+                    np.dot(a[n][i], w, out=a[n][i + 1])  # (n, n_in) @ (n_in, n_out)
+                for i in reversed(range(len(W))):
+                    np.dot(a[n][i].T, delta[n][i], out=W_grad[i])  # (n_in, n) @ (n, n_out)
+                    if i:
+                        np.dot(delta[n][i], W[i].T, out=delta[n][i - 1])  # (n, n_out) @ (.., n_in)
+
+    return train
+
+
+CONTENDERS = {
+    OURS: fit_of_ours,
+    SKLEARN: fit_of_sklearn,
+    TORCH: loop_of_torch,
+    PRODUCTS: products_alone,
+}
+
+
+# ---------------------------------------------------------------- processes that take turns
+
+
+class Run(NamedTuple):
+    """One training, timed."""
+
+    seconds: float
+    loss: float | None
+    """Loss of the last epoch; None for products alone."""
+
+
+def timed(train: Training) -> Run:
+    """Run a training once."""
+    gc.collect()
+    began = time.perf_counter()
+    loss = train()
+    return Run(time.perf_counter() - began, loss)
+
+
+def serve() -> None:
+    """Run trainings as they are asked for: a JSON object a line comes in, and one goes out."""
+    warnings.filterwarnings("ignore", category=ConvergenceWarning)
+    for line in sys.stdin:
+        request = json.loads(line)
+        prepare = CONTENDERS[request["contender"]]
+        train = prepare(CASES[request["case"]], request["dtype"], request["epochs"])
+        print(json.dumps(timed(train)._asdict()), flush=True)
+
+
+class Worker:
+    """A process with a thread setting of its own, which runs trainings when asked to."""
+
+    def __init__(self, threads: str):
+        environment = {k: v for k, v in os.environ.items() if k not in THREAD_VARIABLES}
+        if threads == "one":
+            environment |= dict.fromkeys(THREAD_VARIABLES, "1")
+        self.process = subprocess.Popen(
+            [sys.executable, __file__, "--serve"],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def __enter__(self) -> Self:
+        """Return the worker, which has been started already."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the process: it has no more lines to read."""
+        self.process.communicate()
+
+    def run(self, contender: str, case: Case, dtype: str, epochs: int) -> Run:
+        """Have one training run, and wait for it."""
+        assert self.process.stdin is not None and self.process.stdout is not None
+        time.sleep(PAUSE)
+        request = {"contender": contender, "case": case.name, "dtype": dtype, "epochs": epochs}
+        print(json.dumps(request), file=self.process.stdin, flush=True)
+        answer = self.process.stdout.readline()
+        if not answer:
+            raise RuntimeError(f"The process that should run {request} has ended; see above.")
+        return Run(**json.loads(answer))
+
+
+def check_same_work(case: Case, losses: dict[str, float | None]) -> None:
+    """Raise unless both estimators, given the same random numbers, arrived at the same loss."""
+    ours, theirs = losses[OURS], losses[SKLEARN]
+    if ours is None or theirs is None or not math.isclose(ours, theirs, rel_tol=1e-3):
+        raise RuntimeError(
+            f"{case.name}: not the same work: loss {ours} after our training, {theirs} after "
+            "MLPClassifier's."
+        )
+
+
+#: Median seconds of a training, by thread setting and contender.
+Medians = dict[tuple[str, str], float]
+
+
+def measure(
+    case: Case,
+    dtype: str,
+    workers: dict[str, Worker],
+    contenders: Sequence[str],
+    rounds: int,
+    epochs: int,
+) -> Medians:
+    """Time all contenders under all thread settings, in turns."""
+    turns = [(threads, contender) for contender in contenders for threads in workers]
+    for threads, contender in turns:
+        workers[threads].run(contender, case, dtype, epochs=1)
+    seconds: dict[tuple[str, str], list[float]] = {turn: [] for turn in turns}
+    for i in range(rounds):
+        first = i * len(workers) % len(turns)
+        losses = {}
+        for turn in turns[first:] + turns[:first]:
+            threads, contender = turn
+            run = workers[threads].run(contender, case, dtype, epochs)
+            seconds[turn].append(run.seconds)
+            losses[contender] = run.loss
+        check_same_work(case, losses)
+    return {turn: median(values) for turn, values in seconds.items()}
+
+
+# ---------------------------------------------------------------- what is written
+
+
+@cache
+def torch_module() -> ModuleType | None:
+    """PyTorch, if it is installed."""
+    try:
+        import torch
+    except ImportError:
+        return None
+    return torch
+
+
+def machine() -> str:
+    """Processor, cores that may be used, operating system."""
+    processor = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        names = [x for x in cpuinfo.read_text().splitlines() if x.startswith("model name")]
+        processor = names[0].split(": ")[1] if names else processor
+    cores = joblib.cpu_count()
+    return f"{processor}, {cores} core{'s' * (cores > 1)}, {platform.system()} {platform.machine()}"
+
+
+def versions(*, with_torch: bool) -> str:
+    """Versions of all that takes part."""
+    blas = {
+        " ".join(str(pool.get(key, "")) for key in ("internal_api", "version", "architecture"))
+        for pool in threadpool_info()
+        if pool["user_api"] == "blas"
+    }
+    found = {
+        "Python": platform.python_version(),
+        "sknn_scratch": sknn_scratch.__version__,
+        "NumPy": np.__version__,
+        "SciPy": scipy.__version__,
+        "scikit-learn": sklearn.__version__,
+        "BLAS": " and ".join(sorted(blas)) or "unknown",
+    }
+    if with_torch and (torch := torch_module()) is not None:
+        found["PyTorch"] = torch.__version__
+    return ", ".join(f"{name} {version}" for name, version in found.items())
+
+
+def head(title: str, *, with_torch: bool = False) -> list[str]:
+    """First lines of a report: title, command, machine, versions, what else the machine did."""
+    command = shlex.join(["python", f"docs/benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]])
+    lines = [
+        f"# {title}",
+        "",
+        f"Written by `{command}`; [what is measured](../benchmarks.md).",
+        "",
+        f"- Machine: {machine()}",
+        f"- Versions: {versions(with_torch=with_torch)}",
+    ]
+    if hasattr(os, "getloadavg"):
+        lines.append(
+            f"- Programs that were running before (load average): {os.getloadavg()[0]:.1f}"
+        )
+    return lines
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Lines of a Markdown table, empty ones around it; numbers to the right."""
+    rows = [list(row) for row in rows]
+    numeric = [
+        all(row[i][:1].isdigit() or row[i] == "-" for row in rows) for i in range(len(header))
+    ]
+    rule = ["--:" if right else "---" for right in numeric]
+    return ["", *("| " + " | ".join(row) + " |" for row in [list(header), rule, *rows]), ""]
+
+
+def digits(value: float, count: int = 3) -> str:
+    """Write a number with so many digits, and no exponent."""
+    if not value:
+        return "0"
+    return f"{value:,.{max(0, count - 1 - math.floor(math.log10(abs(value))))}f}"
+
+
+def write(path: Path, lines: Sequence[str]) -> None:
+    """Write a report, with a single line between its parts."""
+    text = "\n".join(lines)
+    while "\n\n\n" in text:
+        text = text.replace("\n\n\n", "\n\n")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text.rstrip("\n") + "\n", encoding="utf-8")
+    say(f"wrote {path}")
+
+
+def say(text: str) -> None:
+    """Tell who waits how far it is."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def names_among(choices: Sequence[str]) -> Callable[[str], list[str]]:
+    """Type of an option: names with commas between them."""
+
+    def parse(text: str) -> list[str]:
+        names = text.split(",")
+        unknown = [name for name in names if name not in choices]
+        if unknown:
+            raise argparse.ArgumentTypeError(
+                f"unknown: {', '.join(unknown)}; choose from {', '.join(choices)}"
+            )
+        return names
+
+    return parse
+
+
+def positive(text: str) -> int:
+    """Type of an option: a whole number from 1."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is less than 1")
+    return number
+
+
+# ---------------------------------------------------------------- the report of this script
+
+#: Medians by case and dtype.
+Results = dict[tuple[Case, str], Medians]
+
+TITLES = {"one": "One thread", "default": "Default threads"}
+
+
+def section(
+    threads: str, results: Results, contenders: Sequence[str], epochs: int | None
+) -> list[str]:
+    """Table of one thread setting: microseconds an update, and ratios."""
+    others = [contender for contender in contenders if contender != OURS]
+    header = ["case", "dtype", "updates", *(f"{name}, µs" for name in contenders)]
+    header += [f"{name} / ours" for name in others]
+    rows = []
+    for (case, dtype), medians in results.items():
+        updates = case.updates(epochs or case.epochs)
+        row = [case.name, dtype, f"{updates}"]
+        row += [digits(1e6 * medians[threads, name] / updates) for name in contenders]
+        ours = medians[threads, OURS]
+        row += [f"{medians[threads, name] / ours:.2f}" for name in others]
+        if threads != "one" and ("one", OURS) in medians:
+            row.append(f"{medians['one', OURS] / ours:.2f}")
+        rows.append(row)
+    if len(rows[0]) > len(header):
+        header.append("ours with one thread / ours")
+    return [f"## {TITLES[threads]}", *table(header, rows)]
+
+
+def report(
+    results: Results,
+    threads: Sequence[str],
+    contenders: Sequence[str],
+    rounds: int,
+    epochs: int | None,
+) -> list[str]:
+    """Lines of the report, but for its head."""
+    lines = [
+        "",
+        f"Microseconds for one update of the parameters, medians of {rounds} "
+        f"round{'s' * (rounds > 1)}, and ratios of medians. Above 1, ours is faster; "
+        "products / ours is the share of our time that the matrix products alone would take.",
+        "",
+    ]
+    if TORCH not in contenders:
+        lines += ["PyTorch is not installed, so its column is missing.", ""]
+    for setting in threads:
+        lines += section(setting, results, contenders, epochs)
+    return lines
+
+
+#: Colours that are told apart without seeing red and green (Okabe and Ito), markers of different
+#: shape, and how far from the middle of the row they lie, lest one hide another.
+STYLES = {
+    SKLEARN: ("#0072B2", "o", -0.15),
+    TORCH: ("#D55E00", "s", 0.15),
+    PRODUCTS: ("#009E73", "^", 0.0),
+}
+
+
+def draw(results: Results, threads: Sequence[str], contenders: Sequence[str], path: Path) -> None:
+    """Draw times relative to ours, a panel for each thread setting and dtype."""
+    try:
+        from matplotlib.figure import Figure
+        from matplotlib.ticker import FixedLocator, NullLocator
+    except ImportError:
+        say("matplotlib is not installed, so there is no picture.")
+        return
+    cases = list(dict.fromkeys(case for case, _ in results))
+    dtypes = list(dict.fromkeys(dtype for _, dtype in results))
+    height = 1.6 + len(threads) * (0.9 + 0.32 * len(cases))
+    figure = Figure(figsize=(4.8 * len(dtypes), height), layout="constrained")
+    panels = figure.subplots(len(threads), len(dtypes), sharex=True, sharey=True, squeeze=False)
+    for setting, row in zip(threads, panels, strict=True):
+        for dtype, axes in zip(dtypes, row, strict=True):
+            axes.set_title(f"{TITLES[setting]}, {dtype}")
+            axes.axvline(1, color="black", linewidth=1.5)
+            for name in (name for name in contenders if name != OURS):
+                colour, marker, shift = STYLES[name]
+                medians = [results[case, dtype] for case in cases]
+                ratios = [m[setting, name] / m[setting, OURS] for m in medians]
+                label = "matrix products alone" if name == PRODUCTS else name
+                places = [place + shift for place in range(len(cases))]
+                axes.plot(ratios, places, marker, color=colour, markersize=7, label=label)
+    axes = panels[0][0]
+    axes.set_yticks(range(len(cases)), [case.name for case in cases])
+    axes.set_ylim(len(cases) - 0.5, -0.5)
+    axes.set_xscale("log")
+    low, high = axes.get_xlim()
+    ticks = [
+        tick for tick in (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100) if low <= tick <= high
+    ]
+    for axes in panels.flat:
+        axes.xaxis.set_major_locator(FixedLocator(ticks))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.grid(True, color="0.88")
+        axes.set_axisbelow(True)
+    figure.supxlabel("time of a fit / time of ours (black line); to the right: ours is faster")
+    handles, labels = panels[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120)
+    say(f"wrote {path}")
+
+
+def arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add = parser.add_argument
+    add("--cases", type=names_among([*CASES]), default=[*CASES], help=f"from {','.join(CASES)}")
+    add("--dtypes", type=names_among(DTYPES), default=[*DTYPES], help=f"from {','.join(DTYPES)}")
+    add("--threads", type=names_among(THREADS), default=[*THREADS], help="one, default, or both")
+    add("--rounds", type=positive, default=11, help="how often each fit is timed")
+    add("--epochs", type=positive, help="epochs of all cases, instead of those chosen for each")
+    add("--out", type=Path, default=HERE, metavar="DIR", help="where to write")
+    add("--serve", action="store_true", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Measure all that was asked for, and write the report."""
+    options = arguments()
+    if options.serve:
+        serve()
+        return
+    lines = head("Speed of fit", with_torch=True)
+    contenders = [name for name in CONTENDERS if name != TORCH or torch_module() is not None]
+    results: Results = {}
+    with ExitStack() as stack:
+        workers = {name: stack.enter_context(Worker(name)) for name in options.threads}
+        for case in (CASES[name] for name in options.cases):
+            for dtype in options.dtypes:
+                epochs = options.epochs or case.epochs
+                began = time.perf_counter()
+                medians = measure(case, dtype, workers, contenders, options.rounds, epochs)
+                results[case, dtype] = medians
+                seconds = time.perf_counter() - began
+                say(f"{case.name} {dtype}: {options.rounds} round(s) in {seconds:.0f} s")
+    lines += report(results, options.threads, contenders, options.rounds, options.epochs)
+    write(options.out / "fit_speed.md", lines)
+    draw(results, options.threads, contenders, options.out / "fit_speed.png")
+
+
+if __name__ == "__main__":
+    main()
