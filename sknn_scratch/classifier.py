@@ -4,6 +4,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self, cast
 
@@ -115,7 +116,8 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
         - "invscaling" (sgd only): divided by ``(t_ + 1) ** power_t`` after each epoch.
         - "adaptive" (sgd only): divided by 5 each time that training stalls.
         - "cosine": half a cosine wave, down to zero at ``max_iter``. Training does not stop on a
-          plateau then, unless ``early_stopping`` is set.
+          plateau then, unless ``early_stopping`` is set. ``partial_fit`` has no planned end, and
+          goes on at ``learning_rate_init``.
     learning_rate_init : float, default=0.01
         Learning rate at the start.
     power_t : float, default=0.5
@@ -561,7 +563,7 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
             theta=theta,
             rng=rng,
             solver=self._solver(),
-            schedule=self._schedule(),
+            schedule=self._schedule(partial=partial),
             alpha=self.alpha,
             weight_decay=self.weight_decay,
             batch_size=batch_size,
@@ -630,9 +632,11 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
             return SGD(self.momentum, self.nesterovs_momentum)
         return Adam(self.beta_1, self.beta_2, self.epsilon)
 
-    def _schedule(self) -> Schedule:
+    def _schedule(self, *, partial: bool) -> Schedule:
+        # "cosine" comes down towards a planned end, and partial_fit has none.
+        endless = partial and self.learning_rate == "cosine"
         ignored = self.solver == "adam" and self.learning_rate in ("invscaling", "adaptive")
-        name = "constant" if ignored else self.learning_rate
+        name = "constant" if endless or ignored else self.learning_rate
         return Schedule(name, self.learning_rate_init, self.power_t)
 
     def _stopping(self, theta: NDArray, *, again: bool) -> NoImprovement | None:
@@ -655,7 +659,7 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
         if not (again and partial and saved and saved["solver"] == self.solver):
             return SolverProgress(samples_seen=samples_seen)
         return SolverProgress(
-            state={name: array.copy() for name, array in saved["arrays"].items()},
+            state=self._solver().taken_over(saved["arrays"], saved["settings"]),
             steps=saved["steps"],
             plateaus=saved["plateaus"],
             samples_seen=samples_seen,
@@ -691,6 +695,7 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
         self._no_improvement_count = 0 if rule is None else rule.count
         self._solver_state = {
             "solver": self.solver,
+            "settings": asdict(job.solver),
             "steps": result.progress.steps,
             "plateaus": result.progress.plateaus,
             "arrays": result.progress.state,
@@ -726,8 +731,10 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
                 ConvergenceWarning,
                 stacklevel=2,
             )
-        elif result.loss > (
-            chance := chance_loss(job.loss, job.out_activation, job.Y, job.sample_weight)
+        elif (
+            result.loss
+            > (chance := chance_loss(job.loss, job.out_activation, job.Y, job.sample_weight))
+            and chance > 0
         ):
             warnings.warn(
                 f"The network is no better than chance: its loss, {result.loss:.3g}, is over the "
@@ -861,3 +868,5 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
 def _print_epoch(epoch: Epoch) -> None:
     validation = "" if epoch.score is None else f", validation score = {epoch.score:.4f}"
     print(f"Iteration {epoch.number}, loss = {epoch.loss:.8f}{validation}, {epoch.seconds:.1f} s")
+    if epoch.verdict == "slower":
+        print("No more progress at this learning rate. Going on with a fifth of it.")

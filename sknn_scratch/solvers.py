@@ -4,7 +4,8 @@ A solver moves the parameters ``theta`` (K, n_params) of a stack of K networks d
 ``grad``. Its settings are numbers for one network and may become arrays (K, 1), one row a
 network, when networks with different settings share a stack (see :func:`stacked`).
 
-Both solvers are used alike. ``new_state(theta)`` makes the state before the first step, and
+Both solvers are used alike. ``new_state(theta)`` makes the state before the first step,
+``taken_over(state, settings)`` takes one over from a solver with other settings, and
 ``step_size(lr, step)`` tells how long the given step is (counted from 1) at learning rate lr.
 ``bound(theta, grad, state)`` returns the function that takes a step of that size, overwriting
 theta, the state and (as scratch) grad. It goes through large arrays block by block, so that each
@@ -48,6 +49,10 @@ class SGD:
     def new_state(self, theta: NDArray) -> State:
         """State before the first step: the velocity u, at rest."""
         return {"velocity": np.zeros_like(theta)}
+
+    def taken_over(self, state: State, settings: dict[str, Any]) -> State:
+        """Copy of a state that was reached with other settings, for these."""
+        return {"velocity": state["velocity"].copy()}
 
     def step_size(self, lr: NDArray, step: NDArray) -> NDArray:
         """Length of the given step at learning rate lr: lr."""
@@ -107,6 +112,13 @@ class Adam:
     def new_state(self, theta: NDArray) -> State:
         """State before the first step: the sums behind the two means, zero."""
         return {"m": np.zeros_like(theta), "v": np.zeros_like(theta)}
+
+    def taken_over(self, state: State, settings: dict[str, Any]) -> State:
+        """Copy of a state that was reached with other settings, for these: the means stay."""
+        return {
+            "m": state["m"] * ((1 - settings["beta_1"]) / (1 - self.beta_1)),
+            "v": state["v"] * ((1 - settings["beta_2"]) / (1 - self.beta_2)),
+        }
 
     def step_size(self, lr: NDArray, step: NDArray) -> NDArray:
         """Length of the given step at learning rate lr, for the sums in the state."""

@@ -46,6 +46,9 @@ class Epoch(NamedTuple):
     seconds: float
     """Wall time since the run began."""
 
+    verdict: str | None = None
+    """None if training simply goes on; "slower" if at a lower rate; else why it ends."""
+
 
 @dataclass
 class SolverProgress:
@@ -427,7 +430,7 @@ def _verdict(job: TrainingJob, epoch: Epoch) -> str | None:
             job.stopping.count = 0
             verdict = verdict or "slower"
     for watch in job.watchers:
-        watch(epoch)
+        watch(epoch._replace(verdict=verdict))
     return verdict
 
 

@@ -737,3 +737,22 @@ def test_interrupted_before_training(method):
     with pytest.raises(KeyboardInterrupt):
         getattr(model, method)(InterruptingArray(), NAMES)
     assert pickle.dumps(model) == before
+
+
+def test_cosine_has_no_end_to_come_down_to_in_partial_fit():
+    cosine, constant = (make(learning_rate=name, batch_size=20) for name in ("cosine", "constant"))
+    for _ in range(3):
+        for model in (cosine, constant):
+            model.partial_fit(X, NAMES, classes=CLASSES)
+    for ours, theirs in zip(cosine.coefs_, constant.coefs_, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_verbose_says_when_an_adaptive_rate_comes_down():
+    settings = {"solver": "sgd", "learning_rate": "adaptive", "tol": 0.5, "n_iter_no_change": 2}
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        model = fit(make(verbose=True, max_iter=200, **settings))
+    lowered = out.getvalue().count("Going on with a fifth of it.")
+    # From 0.02 to the first rate that is at most 1e-6.
+    assert lowered == 7 == model._solver_state["plateaus"]

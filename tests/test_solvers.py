@@ -1,6 +1,7 @@
 """Solvers, schedules, stopping and batches, each judged by its formula written out."""
 
 import math
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -22,6 +23,37 @@ def adam_by_the_book(theta, grads, lr, beta_1, beta_2, epsilon):
         size = lr * math.sqrt(1 - beta_2**t) / (1 - beta_1**t)
         theta = theta - size * m / (np.sqrt(v) + epsilon)
     return theta
+
+
+def test_means_stay_when_the_betas_change():
+    theta, grads = problem()
+    before, after = Adam(0.9, 0.999, 1e-8), Adam(0.5, 0.9, 1e-8)
+    found, grad = theta.copy(), np.empty_like(theta)
+    state = before.new_state(found)
+    m = v = 0
+    for solver, some in [(before, grads[:10]), (after, grads[10:])]:
+        state = solver.taken_over(state, asdict(before))
+        take_step = solver.bound(found, grad, state)
+        for g in some:
+            grad[:] = g
+            take_step(solver.step_size(np.array(0.1), np.array(7)))
+            m = solver.beta_1 * m + (1 - solver.beta_1) * g
+            v = solver.beta_2 * v + (1 - solver.beta_2) * g**2
+            size = 0.1 * math.sqrt(1 - solver.beta_2**7) / (1 - solver.beta_1**7)
+            theta = theta - size * m / (np.sqrt(v) + 1e-8)
+    assert_allclose(found, theta, rtol=1e-12)
+
+
+def test_a_state_is_taken_over_to_the_last_bit_and_as_a_copy():
+    theta, grads = problem()
+    for solver in (SGD(0.9), Adam()):
+        state = solver.new_state(theta)
+        grad = grads[0].copy()
+        solver.bound(theta.copy(), grad, state)(np.array(0.1))
+        taken = solver.taken_over(state, asdict(solver))
+        for name in state:
+            assert_array_equal(taken[name], state[name])
+            assert not np.shares_memory(taken[name], state[name])
 
 
 def sgd_by_the_book(theta, grads, lr, momentum, nesterov):
