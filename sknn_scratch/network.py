@@ -28,6 +28,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from sknn_scratch.activations import ACTIVATIONS, Activation
 from sknn_scratch.arrays import product, transposed
+from sknn_scratch.threads import threads_for
 
 #: Values that the widest layer of :func:`output` may hold at a time, per block of rows.
 BLOCK_VALUES = 1 << 18
@@ -197,7 +198,8 @@ def output(layers: Sequence[Layer], X: NDArray, activation: Activation) -> NDArr
     rows = max(1, min(n, BLOCK_VALUES // max(widths)))
     hidden = [np.empty((rows, width), dtype=dtype) for width in widths[:-1]]
     result = np.empty((n, widths[-1]), dtype=dtype)
-    with np.errstate(over="ignore"):
+    largest = rows * max(W.size for W, _ in layers)
+    with threads_for(largest), np.errstate(over="ignore"):
         for start in range(0, n, rows):
             block = X[start : start + rows].astype(dtype, copy=False)
             z = [part[: block.shape[0]] for part in (*hidden, result[start:])]

@@ -6,16 +6,46 @@ more than it gains, and far more where other programs use the cores as well.
 
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
+from threading import Lock
+from typing import Self
 
 from threadpoolctl import ThreadpoolController
+
+#: Multiplications in a product up to which BLAS uses one thread of its own accord (OpenBLAS does).
+NEVER_SHARED = 1 << 18
 
 #: Multiplications in a product from which on several threads pay.
 WORTH_SHARING = 1 << 27
 
 
+class _OneThread:
+    """Limit BLAS to one thread as long as anybody is within the context.
+
+    The number of threads belongs to the process, not to the thread of Python that sets it. So the
+    first to enter sets it, and the last to leave puts it back.
+    """
+
+    def __init__(self) -> None:
+        self.lock, self.within = Lock(), 0
+        self.controller = ThreadpoolController()
+
+    def __enter__(self) -> Self:
+        with self.lock:
+            if self.within == 0:
+                self.limiter = self.controller.limit(limits=1, user_api="blas")
+            self.within += 1
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        with self.lock:
+            self.within -= 1
+            if self.within == 0:
+                self.limiter.restore_original_limits()
+
+
 @cache
-def _controller() -> ThreadpoolController:
-    return ThreadpoolController()
+def _one_thread() -> _OneThread:
+    return _OneThread()
 
 
 def threads_for(multiplications: int) -> AbstractContextManager[object]:
@@ -26,6 +56,6 @@ def threads_for(multiplications: int) -> AbstractContextManager[object]:
     multiplications : int
         Multiplications of numbers in the largest product of matrices.
     """
-    if multiplications >= WORTH_SHARING:
-        return nullcontext()
-    return _controller().limit(limits=1, user_api="blas")
+    if NEVER_SHARED < multiplications < WORTH_SHARING:
+        return _one_thread()
+    return nullcontext()

@@ -304,7 +304,8 @@ class Stack:
                 job.progress.steps += len(self.slices)
                 job.progress.samples_seen += self.n
             self.epoch += 1
-            yield np.ravel(losses / self.n).tolist()
+            losses /= self.n
+            yield losses.tolist() if self.theta.ndim > 1 else [float(losses)]
 
     def _plan(self) -> tuple[NDArray, NDArray]:
         """Compute learning rates and step sizes of the next epochs; return those of one update."""

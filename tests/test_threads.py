@@ -5,7 +5,9 @@ import pytest
 from jobs import make_job
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from sknn_scratch.threads import WORTH_SHARING, threads_for
+from sknn_scratch.activations import Activation
+from sknn_scratch.network import layers_of, n_params, output
+from sknn_scratch.threads import NEVER_SHARED, WORTH_SHARING, threads_for
 from sknn_scratch.training import train, train_lbfgs
 
 
@@ -23,11 +25,23 @@ def two_threads():
 
 
 def test_small_products_get_one_thread_and_large_ones_all(two_threads):
-    with threads_for(WORTH_SHARING - 1):
-        assert blas_threads() == 1
-    assert blas_threads() == 2
-    with threads_for(WORTH_SHARING):
+    for multiplications in (NEVER_SHARED + 1, WORTH_SHARING - 1):
+        with threads_for(multiplications):
+            assert blas_threads() == 1
         assert blas_threads() == 2
+    for multiplications in (NEVER_SHARED, WORTH_SHARING):
+        with threads_for(multiplications):
+            assert blas_threads() == 2
+
+
+def test_the_limit_holds_until_the_last_has_left(two_threads):
+    first, second = threads_for(NEVER_SHARED + 1), threads_for(NEVER_SHARED + 1)
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert blas_threads() == 1
+    second.__exit__(None, None, None)
+    assert blas_threads() == 2
 
 
 @pytest.mark.parametrize(
@@ -35,7 +49,12 @@ def test_small_products_get_one_thread_and_large_ones_all(two_threads):
 )
 def test_training_limits_its_own_threads_only(two_threads, train_one):
     seen = []
-    job = make_job(np.random.RandomState(0), watchers=[lambda epoch: seen.append(blas_threads())])
+    job = make_job(
+        np.random.RandomState(0),
+        sizes=(3, 600, 500, 2),
+        max_iter=2,
+        watchers=[lambda epoch: seen.append(blas_threads())],
+    )
     train_one(job)
     assert set(seen) == {1}
     assert blas_threads() == 2
@@ -46,10 +65,24 @@ def test_the_limit_ends_with_an_error_too(two_threads):
         raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        train([make_job(np.random.RandomState(0), watchers=[fail])])
+        train([make_job(np.random.RandomState(0), sizes=(3, 600, 500, 2), watchers=[fail])])
     assert blas_threads() == 2
 
 
 def test_largest_product_of_a_job():
     job = make_job(np.random.RandomState(0), sizes=(3, 50, 20, 2))
     assert job.largest_product(10) == 10 * 50 * 20
+
+
+def test_predicting_limits_its_own_threads_only(two_threads):
+    seen = []
+
+    def look(z):
+        seen.append(blas_threads())
+
+    layers = layers_of(np.zeros(n_params((3, 100, 1))), (3, 100, 1))
+    output(layers, np.zeros((2000, 3)), Activation(look, None, 1.0))
+    assert seen == [1]
+    output(layers, np.zeros((1, 3)), Activation(look, None, 1.0))
+    assert seen == [1, 2]
+    assert blas_threads() == 2
