@@ -94,15 +94,6 @@ def test_sgd(momentum, nesterov):
     assert_allclose(found, sgd_by_the_book(theta, grads, 0.1, momentum, nesterov), rtol=1e-12)
 
 
-@pytest.mark.parametrize("solver", [SGD(0.9), Adam()], ids=["sgd", "adam"])
-@pytest.mark.parametrize("block", [1, 4, 100])
-def test_blocks_change_nothing(solver, block, monkeypatch):
-    theta, grads = problem()
-    expected = run(solver, theta, grads, 0.1)
-    monkeypatch.setattr("sknn_scratch.solvers.BLOCK_PARAMS", block)
-    assert_array_equal(run(solver, theta, grads, 0.1), expected)
-
-
 def test_settings_may_differ_within_a_stack():
     theta, grads = problem()
     lr = np.array([[0.1], [0.01], [1.0]])

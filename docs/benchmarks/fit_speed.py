@@ -56,6 +56,9 @@ THREAD_VARIABLES = (
 #: Seconds between two runs, in which the threads of the last one go to sleep.
 PAUSE = 0.05
 
+#: Cores busy with other programs from which on a report warns of its numbers.
+MOST_BUSY_CORES = 0.2
+
 OURS, SKLEARN, TORCH, PRODUCTS = "ours", "MLPClassifier", "PyTorch", "products"
 
 
@@ -357,6 +360,24 @@ def machine() -> str:
     return f"{processor}, {cores} core{'s' * (cores > 1)}, {platform.system()} {platform.machine()}"
 
 
+def busy_cores() -> float | None:
+    """Cores that programs use while this one waits a second, where Linux tells it."""
+    stat = Path("/proc/stat")
+    if not stat.exists():
+        return None
+
+    def ticks() -> tuple[int, int]:
+        # cpu user nice system idle iowait irq softirq steal ...
+        spent = [int(number) for number in stat.read_text().splitlines()[0].split()[1:9]]
+        return sum(spent), spent[3] + spent[4]
+
+    total, idle = ticks()
+    time.sleep(1)
+    total_after, idle_after = ticks()
+    share = 1 - (idle_after - idle) / max(1, total_after - total)
+    return share * (os.cpu_count() or 1)
+
+
 def versions(*, with_torch: bool) -> str:
     """Versions of all that takes part."""
     blas = {
@@ -388,10 +409,11 @@ def head(title: str, *, with_torch: bool = False) -> list[str]:
         f"- Machine: {machine()}",
         f"- Versions: {versions(with_torch=with_torch)}",
     ]
-    if hasattr(os, "getloadavg"):
-        lines.append(
-            f"- Programs that were running before (load average): {os.getloadavg()[0]:.1f}"
-        )
+    if (busy := busy_cores()) is not None:
+        lines.append(f"- Cores that were busy with other programs just before: {busy:.1f}")
+        if busy > MOST_BUSY_CORES:
+            lines.append("- **Do not rely on these numbers: the machine was busy.**")
+            say(f"{busy:.1f} cores are busy with other programs: the numbers will mislead.")
     return lines
 
 
@@ -515,7 +537,7 @@ def draw(results: Results, threads: Sequence[str], contenders: Sequence[str], pa
     """Draw times relative to ours, a panel for each thread setting and dtype."""
     try:
         from matplotlib.figure import Figure
-        from matplotlib.ticker import FixedLocator, NullLocator
+        from matplotlib.ticker import LogLocator, NullLocator
     except ImportError:
         say("matplotlib is not installed, so there is no picture.")
         return
@@ -539,12 +561,8 @@ def draw(results: Results, threads: Sequence[str], contenders: Sequence[str], pa
     axes.set_yticks(range(len(cases)), [case.name for case in cases])
     axes.set_ylim(len(cases) - 0.5, -0.5)
     axes.set_xscale("log")
-    low, high = axes.get_xlim()
-    ticks = [
-        tick for tick in (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100) if low <= tick <= high
-    ]
     for axes in panels.flat:
-        axes.xaxis.set_major_locator(FixedLocator(ticks))
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=20))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter("{x:g}")
         axes.grid(True, color="0.88")

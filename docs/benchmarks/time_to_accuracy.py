@@ -132,12 +132,18 @@ def steps(most: int) -> Iterator[int]:
         epochs = max(epochs + 1, math.floor(epochs * 1.25))
 
 
-def shortest(data: Sequence[Split], aim: float, most: int) -> int | None:
-    """Return the first number of epochs whose median Brier score is at most the aim, if any is."""
+def shortest(data: Sequence[Split], aim: float, most: int) -> tuple[int | None, float]:
+    """Return the first number of epochs whose median Brier score is at most the aim, and the score.
+
+    If none is, return None and the best of those tried.
+    """
+    best = math.inf
     for epochs in steps(most):
-        if summary([fit(planned_for(epochs), split) for split in data]).brier <= aim:
-            return epochs
-    return None
+        brier = summary([fit(planned_for(epochs), split) for split in data]).brier
+        if brier <= aim:
+            return epochs, brier
+        best = min(best, brier)
+    return None, best
 
 
 def in_turns(makers: dict[str, Make], data: Sequence[Split], rounds: int) -> dict[str, Summary]:
@@ -153,8 +159,8 @@ def in_turns(makers: dict[str, Make], data: Sequence[Split], rounds: int) -> dic
 def row_of(name: str, data: Sequence[Split], rounds: int, most: int) -> list[str]:
     """Row of the table for a data set."""
     aim = summary([fit(theirs, split) for split in data]).brier
-    epochs = shortest(data, aim, most)
-    say(f"{name}: Brier score {aim:.4f} reached with max_iter={epochs}")
+    epochs, brier = shortest(data, aim, most)
+    say(f"{name}: Brier score {aim:.4f} to reach; {brier:.4f} with max_iter={epochs}")
     makers: dict[str, Make] = {"theirs": theirs, "defaults": ours}
     if epochs is not None:
         makers["shortest"] = planned_for(epochs)
@@ -162,7 +168,7 @@ def row_of(name: str, data: Sequence[Split], rounds: int, most: int) -> list[str
     theirs_, defaults = found["theirs"], found["defaults"]
     row = [name, f"{len(data[0].y)}", f"{theirs_.brier:.4f}", digits(theirs_.seconds)]
     if epochs is None:
-        row += [f"not within {most}", "-", "-", "-"]
+        row += [f"not within {most}", f"best {brier:.4f}", "-", "-"]
     else:
         reached = found["shortest"]
         row += [f"{epochs}", f"{reached.brier:.4f}", digits(reached.seconds)]
