@@ -56,7 +56,7 @@ THREAD_VARIABLES = (
 #: Seconds between two runs, in which the threads of the last one go to sleep.
 PAUSE = 0.05
 
-#: Cores busy with other programs from which on a report warns of its numbers.
+#: A report warns of its numbers if other programs kept more cores busy than this.
 MOST_BUSY_CORES = 0.2
 
 OURS, SKLEARN, TORCH, PRODUCTS = "ours", "MLPClassifier", "PyTorch", "products"
@@ -360,22 +360,28 @@ def machine() -> str:
     return f"{processor}, {cores} core{'s' * (cores > 1)}, {platform.system()} {platform.machine()}"
 
 
-def busy_cores() -> float | None:
-    """Cores that programs use while this one waits a second, where Linux tells it."""
-    stat = Path("/proc/stat")
-    if not stat.exists():
-        return None
+class OtherPrograms:
+    """How much other programs have kept the machine busy since this object was made."""
 
-    def ticks() -> tuple[int, int]:
+    def __init__(self) -> None:
+        self.began, self.seconds_before = time.perf_counter(), self._seconds()
+
+    def _seconds(self) -> float | None:
+        """Seconds of processor time that others have used so far, where Linux tells it."""
+        stat = Path("/proc/stat")
+        if not stat.exists():
+            return None
         # cpu user nice system idle iowait irq softirq steal ...
-        spent = [int(number) for number in stat.read_text().splitlines()[0].split()[1:9]]
-        return sum(spent), spent[3] + spent[4]
+        ticks = [int(number) for number in stat.read_text().splitlines()[0].split()[1:9]]
+        spent = (sum(ticks) - ticks[3] - ticks[4]) / os.sysconf("SC_CLK_TCK")
+        return spent - sum(os.times()[:4])  # this process, and its children that have ended
 
-    total, idle = ticks()
-    time.sleep(1)
-    total_after, idle_after = ticks()
-    share = 1 - (idle_after - idle) / max(1, total_after - total)
-    return share * (os.cpu_count() or 1)
+    def cores(self) -> float | None:
+        """Cores that others have used on average. Ask when the child processes have ended."""
+        seconds, elapsed = self._seconds(), time.perf_counter() - self.began
+        if seconds is None or self.seconds_before is None:
+            return None
+        return max(0.0, seconds - self.seconds_before) / elapsed
 
 
 def versions(*, with_torch: bool) -> str:
@@ -398,7 +404,7 @@ def versions(*, with_torch: bool) -> str:
     return ", ".join(f"{name} {version}" for name, version in found.items())
 
 
-def head(title: str, *, with_torch: bool = False) -> list[str]:
+def head(title: str, others: OtherPrograms, *, with_torch: bool = False) -> list[str]:
     """First lines of a report: title, command, machine, versions, what else the machine did."""
     command = shlex.join(["python", f"docs/benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]])
     lines = [
@@ -409,11 +415,11 @@ def head(title: str, *, with_torch: bool = False) -> list[str]:
         f"- Machine: {machine()}",
         f"- Versions: {versions(with_torch=with_torch)}",
     ]
-    if (busy := busy_cores()) is not None:
-        lines.append(f"- Cores that were busy with other programs just before: {busy:.1f}")
+    if (busy := others.cores()) is not None:
+        lines.append(f"- Cores that other programs kept busy meanwhile, on average: {busy:.1f}")
         if busy > MOST_BUSY_CORES:
             lines.append("- **Do not rely on these numbers: the machine was busy.**")
-            say(f"{busy:.1f} cores are busy with other programs: the numbers will mislead.")
+            say(f"Other programs kept {busy:.1f} cores busy: do not rely on these numbers.")
     return lines
 
 
@@ -595,7 +601,7 @@ def main() -> None:
     if options.serve:
         serve()
         return
-    lines = head("Speed of fit", with_torch=True)
+    others = OtherPrograms()
     contenders = [name for name in CONTENDERS if name != TORCH or torch_module() is not None]
     results: Results = {}
     with ExitStack() as stack:
@@ -608,6 +614,7 @@ def main() -> None:
                 results[case, dtype] = medians
                 seconds = time.perf_counter() - began
                 say(f"{case.name} {dtype}: {options.rounds} round(s) in {seconds:.0f} s")
+    lines = head("Speed of fit", others, with_torch=True)
     lines += report(results, options.threads, contenders, options.rounds, options.epochs)
     write(options.out / "fit_speed.md", lines)
     draw(results, options.threads, contenders, options.out / "fit_speed.png")

@@ -24,6 +24,7 @@ from fit_speed import (
     THREADS,
     TITLES,
     Case,
+    OtherPrograms,
     data,
     digits,
     head,
@@ -167,16 +168,19 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     """Measure all that was asked for, and write the report."""
     options = arguments()
-    lines = head("Speed and memory of prediction")
-    lines += [
+    others = OtherPrograms()
+    sections = []
+    for threads in options.threads:
+        sections += section(threads, options.activations, options.rows, options.rounds)
+    lines = [
+        *head("Speed and memory of prediction", others),
         "",
         f"Milliseconds for one call of `predict_proba`, medians of {options.rounds} "
         f"round{'s' * (options.rounds > 1)}; megabytes that a call has allocated at its peak, its "
         "result included; and ratios. Above 1, ours is faster, or takes less memory.",
         "",
+        *sections,
     ]
-    for threads in options.threads:
-        lines += section(threads, options.activations, options.rows, options.rounds)
     write(options.out / "predict_speed.md", lines)
 
 

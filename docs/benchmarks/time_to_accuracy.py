@@ -19,7 +19,7 @@ from statistics import median
 from typing import Any, NamedTuple
 
 import numpy as np
-from fit_speed import HERE, digits, head, names_among, positive, say, table, write
+from fit_speed import HERE, OtherPrograms, digits, head, names_among, positive, say, table, write
 from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
@@ -206,14 +206,15 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     """Measure all that was asked for, and write the report."""
     options = arguments()
-    lines = head("Time to accuracy")
+    others = OtherPrograms()
     warnings.filterwarnings("ignore", category=ConvergenceWarning)
     with threadpool_limits(1):
         rows = [
             row_of(name, splits(name, options.seeds), options.rounds, options.max_epochs)
             for name in options.sets
         ]
-    lines += [
+    lines = [
+        *head("Time to accuracy", others),
         "",
         "Brier scores on the third of the rows that was held out, and seconds of a fit by one "
         f"thread; medians over {options.seeds} seed{'s' * (options.seeds > 1)}, each timed "
