@@ -462,22 +462,23 @@ def train_lbfgs(job: TrainingJob, tol: float, max_fun: int) -> TrainingResult:
         batch.set_weights(job.sample_weight.astype(np.float64))
     objective = Objective([job], job.theta.astype(np.float64))
     began = time.perf_counter()
-    best, best_loss = objective.theta.copy(), math.inf
+    best, best_loss, loss = objective.theta.copy(), math.inf, math.nan
     curve: list[float] = []
 
     def loss_and_grad(theta: NDArray) -> tuple[float, NDArray]:
-        nonlocal best, best_loss
+        nonlocal best, best_loss, loss
         objective.theta[:] = theta
         loss = float(objective.evaluate(batch))
         if loss < best_loss:
             best, best_loss = theta.copy(), loss
         return loss, objective.grad.copy()
 
-    def watch(intermediate_result: object) -> None:
-        curve.append(intermediate_result.fun)  # type: ignore[attr-defined]
-        seconds = time.perf_counter() - began
+    def watch(theta: NDArray) -> None:
+        # An iteration ends with the evaluation of the parameters that it arrives at.
+        curve.append(loss)
+        epoch = Epoch(len(curve), loss, None, theta, time.perf_counter() - began)
         for watcher in job.watchers:
-            watcher(Epoch(len(curve), curve[-1], None, intermediate_result.x, seconds))  # type: ignore[attr-defined]
+            watcher(epoch)
 
     try:
         with (

@@ -308,3 +308,13 @@ def test_before_fit_it_says_so():
     for method in ("predict", "predict_proba", "predict_log_proba"):
         with pytest.raises(NotFittedError, match="not fitted yet"):
             getattr(ScratchMLPClassifier(), method)(X_iris)
+
+
+def test_lbfgs_keeps_the_loss_after_each_iteration():
+    settings = {"solver": "lbfgs", "loss": "log_loss"}
+    with pytest.warns(ConvergenceWarning, match="lbfgs failed to converge after 6 iteration"):
+        curve = quick(max_iter=6, **settings).fit(X_iris, y_iris).loss_curve_
+    for n in range(1, 7):
+        with pytest.warns(ConvergenceWarning, match="Increase max_iter"):
+            clf = quick(max_iter=n, **settings).fit(X_iris, y_iris)
+        assert clf.loss_ == clf.loss_curve_[-1] == curve[n - 1]
