@@ -53,6 +53,8 @@ def check_sample_weight(sample_weight: ArrayLike, X: NDArray) -> NDArray:
         )
     if not weights.any():
         raise ValueError("sample_weight is zero for every row. At least one must be positive.")
-    if not np.isfinite(weights.sum()):
+    with np.errstate(over="ignore"):
+        total = weights.sum()
+    if not np.isfinite(total):
         raise ValueError("The sum of sample_weight is too large for its dtype. Scale it down.")
     return weights

@@ -46,7 +46,7 @@ from sknn_scratch.network import (
 from sknn_scratch.schedules import Schedule
 from sknn_scratch.solvers import SGD, Adam, Solver
 from sknn_scratch.stopping import NoImprovement
-from sknn_scratch.targets import classes_of, decode, encode, is_multilabel
+from sknn_scratch.targets import classes_of, decode, encode, is_multilabel, require_two
 from sknn_scratch.training import (
     Epoch,
     SolverProgress,
@@ -407,11 +407,8 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
             again = hasattr(self, "coefs_")
             X, y = self._validate(X, y, reset=not again)
             is_first_partial_fit(self, classes)
-            if len(self.classes_) < 2 and not is_multilabel(y):
-                raise ValueError(
-                    f"classes has one class only, {self.classes_.tolist()}. "
-                    "A classifier needs at least two classes."
-                )
+            if not is_multilabel(y):
+                require_two(self.classes_, "classes")
             self._check_known_classes(y)
             job, result = self._fit(X, y, sample_weight, again=again, partial=True)
         if result.reason == "interrupted":
@@ -432,8 +429,8 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
             sample_weight = check_sample_weight(sample_weight, X)
         Y = encode(y, self.classes_, X.dtype)
         rng = check_random_state(self.random_state)
-        multiclass = len(self.classes_) > 2 and not is_multilabel(y)
         if not again:
+            multiclass = len(self.classes_) > 2 and not is_multilabel(y)
             self.out_activation_ = "softmax" if multiclass else "logistic"
             self.n_outputs_ = Y.shape[1]
         sizes = (X.shape[1], *self._hidden_sizes(), Y.shape[1])
@@ -506,16 +503,16 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
     def _draw(
         self,
         sizes: tuple[int, ...],
-        X: NDArray,
+        X: Any,
         sample_weight: NDArray | None,
         rng: np.random.RandomState,
     ) -> NDArray:
-        """Parameters of a new network, (n_params,)."""
+        """Parameters of a new network, (n_params,); X is dense or sparse."""
         if self.init == "glorot":
             bounds = glorot_bounds(sizes, self.activation)
         else:
             if issparse(X):  # may hold an entry in parts, so that row_norms would not do
-                squares = np.asarray(X.multiply(X).sum(axis=1)).ravel()  # type: ignore[attr-defined]
+                squares = np.asarray(X.multiply(X).sum(axis=1)).ravel()
             else:
                 squares = row_norms(X, squared=True)
             mean_square = float(np.average(squares, weights=sample_weight))
@@ -604,8 +601,8 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
 
         def accuracy(theta: NDArray) -> float:
             z = output(layers_of(theta, sizes), X_val, ACTIVATIONS[self.activation])
-            p = softmax(z, copy=False) if self.out_activation_ == "softmax" else expit(z)
-            return float(accuracy_score(labels, self._decode(p), sample_weight=weight_val))
+            predicted = self._decode(self._probabilities(z))
+            return float(accuracy_score(labels, predicted, sample_weight=weight_val))
 
         return X, Y, weight, accuracy
 
@@ -715,7 +712,7 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
                 "until then is kept.",
                 stacklevel=2,
             )
-        elif self.solver == "lbfgs" and not result.converged:
+        elif self.solver == "lbfgs" and result.reason != "converged":
             warnings.warn(
                 f"lbfgs failed to converge after {result.n_iter} iteration(s): {result.reason}. "
                 f"Increase max_iter={job.max_iter} or max_fun={self.max_fun}, or scale the "
@@ -763,7 +760,7 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
 
         Validation takes several times as long as predicting one row.
         """
-        return (
+        if not (
             type(X) is np.ndarray
             and X.dtype.char in "fd"
             and X.ndim == 2
@@ -771,8 +768,19 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
             and hasattr(self, "coefs_")
             and X.shape[1] == self.n_features_in_
             and not hasattr(self, "feature_names_in_")
-            and math.isfinite(X.sum())
-        )
+        ):
+            return False
+        # Of values that are all finite the sum may overflow: then validation has the last word.
+        with np.errstate(over="ignore"):
+            return math.isfinite(X.sum())
+
+    def _probabilities(self, z: NDArray) -> NDArray:
+        """Probabilities, given pre-activations of all outputs or of both classes; uses up z."""
+        return softmax(z, copy=False) if self.out_activation_ == "softmax" else expit(z, z)
+
+    def _both_classes(self, z: NDArray) -> NDArray:
+        """One pre-activation a class: for two classes and one output, -z and z."""
+        return np.hstack([-z, z]) if self.n_outputs_ == 1 else z
 
     def _decode(self, p: NDArray) -> NDArray:
         """Labels for the probabilities of the outputs, (n_samples, n_outputs)."""
@@ -799,8 +807,7 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
         ValueError
             If X has other columns than in fit, or values that are not finite.
         """
-        p = self.predict_proba(X)
-        return self._decode(p[:, 1:] if self.n_outputs_ == 1 else p)
+        return self._decode(self._probabilities(self._output(X)))
 
     def predict_proba(self, X: ArrayLike) -> NDArray:
         """Predict class probabilities.
@@ -823,10 +830,7 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
         ValueError
             If X has other columns than in fit, or values that are not finite.
         """
-        z = self._output(X)
-        if self.out_activation_ == "softmax":
-            return softmax(z, copy=False)
-        return expit(np.hstack([-z, z]) if self.n_outputs_ == 1 else z)
+        return self._probabilities(self._both_classes(self._output(X)))
 
     def predict_log_proba(self, X: ArrayLike) -> NDArray:
         """Predict logarithms of class probabilities, also where those round to 0.
@@ -849,12 +853,9 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
         ValueError
             If X has other columns than in fit, or values that are not finite.
         """
-        z = self._output(X)
-        if self.out_activation_ == "softmax":
-            p, log_p = softmax(z), log_softmax(z, axis=1)
-        else:
-            z = np.hstack([-z, z]) if self.n_outputs_ == 1 else z
-            p, log_p = expit(z), log_expit(z)
+        z = self._both_classes(self._output(X))
+        log_p = log_softmax(z, axis=1) if self.out_activation_ == "softmax" else log_expit(z)
+        p = self._probabilities(z)
         return np.log(p, out=log_p, where=p > np.finfo(p.dtype).tiny)
 
     def __sklearn_tags__(self) -> Tags:

@@ -24,11 +24,17 @@ def classes_of(y: NDArray) -> NDArray:
     if is_multilabel(y):
         return np.arange(y.shape[1])
     classes: NDArray = unique_labels(y).astype(y.dtype)
+    require_two(classes, "y")
+    return classes
+
+
+def require_two(classes: NDArray, name: str) -> None:
+    """Raise a ValueError if there is one class only in what has this name."""
     if len(classes) < 2:
         raise ValueError(
-            f"y has one class only, {classes.tolist()}. A classifier needs at least two classes."
+            f"{name} has one class only, {classes.tolist()}. A classifier needs at least two "
+            "classes."
         )
-    return classes
 
 
 def is_multilabel(y: NDArray) -> bool:

@@ -131,10 +131,10 @@ class TrainingResult:
     scores: list[float]
     """Validation score of each epoch, where there is one."""
     reason: str
-    """Why it ended: "max_iter", "stalled", "diverged", "interrupted", or L-BFGS's own words."""
-    loss: float = math.nan
+    """Why it ended: "max_iter", "stalled", "diverged" or "interrupted"; of L-BFGS "converged", or
+    in its own words why it did not."""
+    loss: float
     """Loss at the end."""
-    converged: bool = False
 
 
 # ---------------------------------------------------------------- loss and gradient of a batch
@@ -310,7 +310,8 @@ class Stack:
     def _plan(self) -> tuple[NDArray, NDArray]:
         """Compute learning rates and step sizes of the next epochs; return those of one update."""
         n_updates = len(self.slices)
-        n_epochs = math.ceil(PLANNED_UPDATES / n_updates)
+        left = max(job.max_iter for job in self.jobs) - self.epoch
+        n_epochs = min(left, math.ceil(PLANNED_UPDATES / n_updates))
         update = np.arange(n_epochs * n_updates)
         epoch = update // n_updates
         rates = []
@@ -359,20 +360,17 @@ class Stack:
             {name: array.reshape(K, -1)[k] for name, array in self.state.items()} for k in range(K)
         ]
         for k, reason in reasons.items():
-            job, curve, scores = (
-                self.jobs[k],
-                *(c[self.places[k]] for c in (self.curves, self.scores)),
-            )
+            job, place = self.jobs[k], self.places[k]
+            curve = self.curves[place]
             job.progress.state = states[k]
-            self.results[self.places[k]] = TrainingResult(
+            self.results[place] = TrainingResult(
                 theta=thetas[k],
                 progress=job.progress,
                 n_iter=len(curve),
                 loss_curve=curve,
-                scores=scores,
+                scores=self.scores[place],
                 reason=reason,
                 loss=curve[-1] if curve else math.nan,
-                converged=reason == "stalled",
             )
         stay = [k for k in range(K) if k not in reasons]
         self.jobs = [self.jobs[k] for k in stay]
@@ -494,10 +492,10 @@ def train_lbfgs(job: TrainingJob, tol: float, max_fun: int) -> TrainingResult:
                 callback=watch,
             )
     except KeyboardInterrupt:
-        theta, loss, n_iter, reason, converged = best, best_loss, len(curve), "interrupted", False
+        theta, loss, n_iter, reason = best, best_loss, len(curve), "interrupted"
     else:
         theta, loss, n_iter = found.x, float(found.fun), min(found.nit, job.max_iter)
-        reason, converged = str(found.message), found.status == 0
+        reason = "converged" if found.status == 0 else str(found.message)
     return TrainingResult(
         theta=theta.astype(job.theta.dtype, copy=False),
         progress=job.progress,
@@ -506,5 +504,4 @@ def train_lbfgs(job: TrainingJob, tol: float, max_fun: int) -> TrainingResult:
         scores=[],
         reason=reason,
         loss=loss,
-        converged=converged,
     )

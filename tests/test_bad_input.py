@@ -153,6 +153,14 @@ def test_other_features_at_predict():
         clf.predict(X[:, :3])
 
 
+def test_values_whose_sum_overflows_are_no_bad_input():
+    clf = ScratchMLPClassifier(random_state=0).fit(X, y)
+    huge = np.full((5, 4), 1e307)
+    with np.errstate(over="ignore"):
+        assert np.isinf(huge.sum())
+    assert clf.predict(huge).shape == (5,)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_training_that_overflows_names_the_epoch_and_the_rate(dtype):
     X, y = load_breast_cancer(return_X_y=True)
