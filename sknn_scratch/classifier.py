@@ -4,9 +4,10 @@ import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import asdict
 from numbers import Integral, Real
-from typing import Any, ClassVar, Self, cast
+from typing import Any, ClassVar, NamedTuple, Self, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,7 +15,7 @@ from scipy.sparse import issparse
 from scipy.special import expit, log_expit, log_softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import accuracy_score
+from sklearn.metrics import accuracy_score, check_scoring, get_scorer_names
 from sklearn.model_selection import train_test_split
 from sklearn.utils import Tags, check_random_state, column_or_1d
 from sklearn.utils.extmath import row_norms, softmax
@@ -32,21 +33,32 @@ from sknn_scratch._compat import (
     is_first_partial_fit,
 )
 from sknn_scratch.activations import ACTIVATIONS
-from sknn_scratch.batches import AUTO_BATCH_SIZE, planned_epochs
+from sknn_scratch.batches import equal_batches, planned_epochs
+from sknn_scratch.features import Scaling, scaling_of
 from sknn_scratch.losses import chance_loss
 from sknn_scratch.network import (
     Layer,
     draw_theta,
     glorot_bounds,
+    hidden_activations,
     layers_of,
     output,
+    place_units,
     scaled_bounds,
     theta_of,
 )
+from sknn_scratch.regularisation import input_dropout_for, weight_decay_for
 from sknn_scratch.schedules import Schedule
 from sknn_scratch.solvers import SGD, Adam, Solver
 from sknn_scratch.stopping import NoImprovement
-from sknn_scratch.targets import classes_of, decode, encode, is_multilabel, require_two
+from sknn_scratch.targets import (
+    class_weights,
+    classes_of,
+    decode,
+    encode,
+    is_multilabel,
+    require_two,
+)
 from sknn_scratch.training import (
     Epoch,
     SolverProgress,
@@ -55,6 +67,13 @@ from sknn_scratch.training import (
     train,
     train_lbfgs,
 )
+from sknn_scratch.validation import Validation
+
+#: What X may come as without being converted.
+FLOATS = (np.float64, np.float32)
+
+#: Rows beyond which ``early_stopping="auto"`` stops early.
+MANY_ROWS = 10_000
 
 #: Iterations of L-BFGS when ``max_iter="auto"``.
 AUTO_LBFGS_ITERATIONS = 1000
@@ -72,6 +91,26 @@ def _all_or_nothing(estimator: BaseEstimator) -> Iterator[None]:
         raise
 
 
+class Rows(NamedTuple):
+    """Rows as they came, validated, and what the network sees of them."""
+
+    X: NDArray
+    """(n, n_features), dense or sparse."""
+    y: NDArray
+    """Labels, (n,) or (n, n_labels)."""
+    inputs: Any
+    """X, scaled if it is to be, of theta's dtype."""
+    targets: NDArray
+    """0 or 1, (n, n_outputs), of theta's dtype."""
+    sample_weight: NDArray | None
+
+    def take(self, rows: NDArray) -> "Rows":
+        """Some of the rows."""
+        weight = None if self.sample_weight is None else self.sample_weight[rows]
+        X, y, inputs, targets = (part[rows] for part in self[:-1])
+        return Rows(X, y, inputs, targets, weight)
+
+
 def _solver_is_stochastic(estimator: "ScratchMLPClassifier") -> bool:
     if estimator.solver == "lbfgs":
         raise AttributeError(
@@ -84,31 +123,37 @@ def _solver_is_stochastic(estimator: "ScratchMLPClassifier") -> bool:
 class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
     r"""Multilayer perceptron of sigmoid units, trained by backpropagation of the squared error.
 
-    Each layer computes :math:`a_{l+1} = f(a_l W_l + b_l)`; the outputs are one sigmoid (two
-    classes), a softmax (more classes) or one sigmoid a label (multilabel). With the default loss,
-    training minimises the Brier score of the probabilities
+    Features are scaled inside (``scale_features``). Then each layer computes
+    :math:`a_{l+1} = f(a_l W_l + b_l)`; the outputs are one sigmoid (two classes), a softmax (more
+    classes) or one sigmoid a label (multilabel). With the default loss, training minimises the
+    Brier score of the probabilities
 
     .. math:: \frac1n \sum_i \sum_c (p_{ic} - y_{ic})^2 + \frac{\alpha}{2n} \sum_l |W_l|^2 .
 
     Parameters, methods and attributes are those of
     :class:`sklearn.neural_network.MLPClassifier`, and a few more. With ``activation="relu"``,
-    ``loss="log_loss"``, ``init="glorot"``, ``learning_rate="constant"``,
-    ``learning_rate_init=0.001``, ``max_iter=200`` and ``beta_2=0.999`` the same ``random_state``
-    gives the same network as ``MLPClassifier()``, up to rounding.
+    ``hidden_layer_sizes=(100,)``, ``batch_size=min(200, n_samples)``,
+    ``learning_rate="constant"``, ``learning_rate_init=0.001``, ``max_iter=200``,
+    ``loss="log_loss"``, ``init="glorot"``, ``scale_features=False``, ``input_dropout=0``,
+    ``weight_decay=0`` and ``beta_2=0.999`` the same ``random_state`` gives the same network as
+    ``MLPClassifier()``, up to rounding.
 
     Parameters
     ----------
-    hidden_layer_sizes : int or sequence of int, default=(100,)
+    hidden_layer_sizes : int or sequence of int, default=(200,)
         Units of each hidden layer. An empty sequence makes a linear model.
-    activation : {"identity", "logistic", "tanh", "relu"}, default="logistic"
-        Function of the hidden units.
+    activation : {"identity", "logistic", "centered_logistic", "tanh", "relu"}, \
+            default="centered_logistic"
+        Function of the hidden units. The default is the sigmoid less one half, which is zero on
+        average.
     solver : {"lbfgs", "sgd", "adam"}, default="adam"
         "sgd" and "adam" work on minibatches; "lbfgs" (SciPy's L-BFGS-B) on all rows at once, which
         is often better for a few hundred rows.
     alpha : float, default=0.0001
         Strength of the L2 penalty, which is divided by the number of rows.
     batch_size : int or "auto", default="auto"
-        Rows of a minibatch; "auto" means min(200, n_samples).
+        Rows of a minibatch. "auto" cuts the rows into batches of equal size, of about 64 rows;
+        ``batch_size_`` tells what was used.
     learning_rate : {"constant", "invscaling", "adaptive", "cosine"}, default="cosine"
         How the learning rate goes on from ``learning_rate_init``.
 
@@ -128,11 +173,31 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
     loss : {"squared_error", "log_loss"}, default="squared_error"
         Squared error of the probabilities (the Brier score), or cross-entropy.
     init : {"scaled", "glorot"}, default="scaled"
-        Initial weights: uniform, such that units start on the scale at which they work, given the
-        scale of X; or Glorot's, as in MLPClassifier.
-    weight_decay : float, default=0.0
+        Initial weights. "scaled": units start on the scale at which they work, those of the first
+        layer look along few columns each and turn within the data. "glorot": uniform within
+        Glorot's bounds, as in MLPClassifier.
+    scale_features : bool, default=True
+        Whether the network sees X as it is, or with its columns centred (``mean_``), divided by
+        their standard deviation (``scale_``) and bounded smoothly: x / sqrt(1 + (x / 3)**2).
+        Columns of zeros and ones stay as they are; columns of a sparse X are not centred, but
+        divided by their largest absolute value. All rows given to ``fit`` count, also those that
+        it sets aside; a fit that goes on from another keeps its scaling, and ``partial_fit`` that
+        of its first call.
+    input_dropout : float or "auto", default="auto"
+        Share of the columns that each update leaves out by chance. "auto" is
+        n_features / n_samples - 0.05, between 0 and 0.15, and 0 below 10 columns; weighted rows
+        count by their weights. ``input_dropout_`` tells what was used. Not used by "lbfgs".
+    weight_decay : float or "auto", default="auto"
         Decoupled weight decay: each update first multiplies the weights (not the biases) by
-        1 - learning rate * weight_decay. Not used by "lbfgs".
+        1 - learning rate * weight_decay. "auto" is 400 / max(n_samples, 250), times the noise in
+        the data: the loss after the first quarter of the epochs, as a share of the loss of always
+        predicting the frequencies of the classes; until then nothing decays. ``weight_decay_``
+        tells what was used. Not used by "lbfgs"; ``partial_fit`` measures no noise, and goes by
+        that of an earlier ``fit``, or does not decay.
+    class_weight : "balanced", dict, list of dict or None, default=None
+        Weights of classes, which multiply ``sample_weight``. "balanced" weights them inversely to
+        their frequencies in y; a dict gives weights by class, 1 where it has none; multilabel y
+        takes one dict a label.
     dtype : {"float32", "float64"}, NumPy type or None, default=None
         What the network is computed in, and what its parameters and probabilities are. None keeps
         float32 as it comes and takes float64 for all else. float32 is faster, and exact enough for
@@ -153,13 +218,20 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
         Momentum of "sgd".
     nesterovs_momentum : bool, default=True
         Whether the momentum is Nesterov's.
-    early_stopping : bool, default=False
-        Whether to set rows aside (stratified for two classes), stop when the accuracy on them
-        stalls, and return to the parameters of the best epoch.
+    early_stopping : bool or "auto", default=False
+        Whether to stop when the validation score stalls, and to return to the parameters of the
+        best epoch. The rows for it are those given to ``fit`` as ``X_val``, or set aside from X
+        (stratified for two classes). "auto" stops early if ``X_val`` is given, or if X has more
+        than 10,000 rows.
+    scoring : str, callable or None, default=None
+        What the validation score is: the accuracy (None), minus the loss ("loss"), or a scorer of
+        scikit-learn (name or callable). Weights of the rows are passed on to it.
     validation_fraction : float, default=0.1
         Share of the rows set aside for ``early_stopping``.
-    beta_1, beta_2 : float, default=0.9 and 0.999
-        Decay of the two running means of "adam".
+    beta_1 : float, default=0.9
+        Decay of the running mean of the gradient of "adam".
+    beta_2 : float, default=0.99
+        Decay of the running mean of the squared gradient of "adam".
     epsilon : float, default=1e-8
         Keeps the quotient of "adam" finite.
     n_iter_no_change : int or inf, default=10
@@ -172,21 +244,38 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
     classes_ : ndarray of shape (n_classes,)
         Class labels; for multilabel y, the numbers of its columns.
     coefs_ : list of ndarray of shape (n_in, n_out)
-        Weights of each layer.
+        Weights of each layer. Those of the first refer to the scaled features.
     intercepts_ : list of ndarray of shape (n_out,)
         Biases of each layer.
+    mean_ : ndarray of shape (n_features_in_,) or None
+        What is subtracted from each column; None without ``scale_features``.
+    scale_ : ndarray of shape (n_features_in_,) or None
+        What each column is then divided by.
     loss_ : float
         Loss of the last epoch.
     best_loss_ : float or None
-        Lowest loss of all epochs; None with ``early_stopping``.
+        Lowest loss of all epochs; None if training was to stop early.
     loss_curve_ : list of float
         Loss of each epoch: the mean over its rows before each update, penalty included.
+    validation_loss_curve_ : list of float or None
+        Loss on the validation rows after each epoch, without the penalty.
     validation_scores_ : list of float or None
-        Accuracy on the rows set aside, for each epoch.
+        Score (see ``scoring``) on the validation rows after each epoch.
     best_validation_score_ : float or None
         Best of ``validation_scores_``.
+    best_iter_ : int or None
+        Epoch that the parameters are from, counted from 1, if training was to stop early.
     n_iter_ : int
         Epochs (iterations) of the last fit.
+    stop_reason_ : str
+        Why the last fit ended: "max_iter", "stalled" (no more progress), "callback" (one told it
+        to) or "interrupted" (Ctrl-C); of "lbfgs" "converged", or SciPy's words why it did not.
+    batch_size_ : int
+        Rows of a minibatch.
+    input_dropout_ : float
+        Share of the columns that each update left out.
+    weight_decay_ : float
+        Weight decay at the end of training.
     t_ : int
         Training rows that the solver has seen, each as often as it saw it.
     n_layers_ : int
@@ -236,7 +325,10 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
         "max_iter": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "loss": [StrOptions({"squared_error", "log_loss"})],
         "init": [StrOptions({"scaled", "glorot"})],
-        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "scale_features": ["boolean"],
+        "input_dropout": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="left")],
+        "weight_decay": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
+        "class_weight": [StrOptions({"balanced"}), dict, list, None],
         "dtype": [
             None,
             StrOptions({"float32", "float64"}),
@@ -249,7 +341,8 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
         "warm_start": ["boolean"],
         "momentum": [Interval(Real, 0, 1, closed="both")],
         "nesterovs_momentum": ["boolean"],
-        "early_stopping": ["boolean"],
+        "early_stopping": ["boolean", StrOptions({"auto"})],
+        "scoring": [StrOptions({"loss", *get_scorer_names()}), callable, None],
         "validation_fraction": [Interval(Real, 0, 1, closed="left")],
         "beta_1": [Interval(Real, 0, 1, closed="left")],
         "beta_2": [Interval(Real, 0, 1, closed="left")],
@@ -263,8 +356,8 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
 
     def __init__(
         self,
-        hidden_layer_sizes: int | Sequence[int] = (100,),
-        activation: str = "logistic",
+        hidden_layer_sizes: int | Sequence[int] = (200,),
+        activation: str = "centered_logistic",
         *,
         solver: str = "adam",
         alpha: float = 0.0001,
@@ -275,7 +368,10 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
         max_iter: int | str = "auto",
         loss: str = "squared_error",
         init: str = "scaled",
-        weight_decay: float = 0.0,
+        scale_features: bool = True,
+        input_dropout: float | str = "auto",
+        weight_decay: float | str = "auto",
+        class_weight: str | dict | list[dict] | None = None,
         dtype: str | type | None = None,
         shuffle: bool = True,
         random_state: int | np.random.RandomState | None = None,
@@ -284,10 +380,11 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
         warm_start: bool = False,
         momentum: float = 0.9,
         nesterovs_momentum: bool = True,
-        early_stopping: bool = False,
+        early_stopping: bool | str = False,
+        scoring: str | Callable | None = None,
         validation_fraction: float = 0.1,
         beta_1: float = 0.9,
-        beta_2: float = 0.999,
+        beta_2: float = 0.99,
         epsilon: float = 1e-8,
         n_iter_no_change: float = 10,
         max_fun: int = 15000,
@@ -303,7 +400,10 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
         self.max_iter = max_iter
         self.loss = loss
         self.init = init
+        self.scale_features = scale_features
+        self.input_dropout = input_dropout
         self.weight_decay = weight_decay
+        self.class_weight = class_weight
         self.dtype = dtype
         self.shuffle = shuffle
         self.random_state = random_state
@@ -313,6 +413,7 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
         self.momentum = momentum
         self.nesterovs_momentum = nesterovs_momentum
         self.early_stopping = early_stopping
+        self.scoring = scoring
         self.validation_fraction = validation_fraction
         self.beta_1 = beta_1
         self.beta_2 = beta_2
@@ -323,7 +424,16 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
     # ------------------------------------------------------------ fit
 
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: ArrayLike | None = None,
+        y_val: ArrayLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
+    ) -> Self:
         """Train the network.
 
         Parameters
@@ -334,6 +444,12 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
             Class labels (numbers, strings, booleans), or an indicator matrix (multilabel).
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows; by default all are equal.
+        X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
+            Inputs of validation rows of your own, in place of rows set aside from X.
+        y_val : array-like of shape (n_val,) or (n_val, n_labels), default=None
+            Their labels, of the classes that y has.
+        sample_weight_val : array-like of shape (n_val,), default=None
+            Their weights.
 
         Returns
         -------
@@ -361,7 +477,8 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
                 self._check_same_classes(y)
             else:
                 self.classes_ = classes_of(y)
-            job, result = self._fit(X, y, sample_weight, again=again)
+            validation_set = self._validate_set(X_val, y_val, sample_weight_val)
+            job, result = self._fit(X, y, sample_weight, validation_set, again=again)
         self._report(job, result)
         return self
 
@@ -398,7 +515,7 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
             As :meth:`fit`; if ``classes`` is missing in the first call or not the same later; if y
             has other classes; if ``early_stopping`` is set, as there is nothing to stop.
         """
-        if self.early_stopping:
+        if self.early_stopping is True:
             raise ValueError(
                 "partial_fit does not support early_stopping=True: it trains one epoch, on rows "
                 "that are all its own. Set early_stopping=False."
@@ -420,28 +537,67 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
         X: NDArray,
         y: NDArray,
         sample_weight: ArrayLike | None,
+        validation_set: tuple[NDArray, NDArray, NDArray | None] | None = None,
         *,
         again: bool,
         partial: bool = False,
     ) -> tuple[TrainingJob, TrainingResult]:
         """Train on validated X and y, from the fitted parameters if again, and adopt the result."""
-        if sample_weight is not None:
-            sample_weight = check_sample_weight(sample_weight, X)
-        Y = encode(y, self.classes_, X.dtype)
+        sample_weight = self._row_weights(X, y, sample_weight)
         rng = check_random_state(self.random_state)
         if not again:
-            multiclass = len(self.classes_) > 2 and not is_multilabel(y)
-            self.out_activation_ = "softmax" if multiclass else "logistic"
-            self.n_outputs_ = Y.shape[1]
-        sizes = (X.shape[1], *self._hidden_sizes(), Y.shape[1])
-        theta = self._fitted_theta(sizes) if again else self._draw(sizes, X, sample_weight, rng)
-        job = self._job(X, Y, sample_weight, sizes, theta, rng, again=again, partial=partial)
+            one_output = len(self.classes_) == 2 and not is_multilabel(y)
+            self.n_outputs_ = 1 if one_output else len(self.classes_)
+            self.out_activation_ = "logistic" if one_output or is_multilabel(y) else "softmax"
+            self._fit_scaling(X, sample_weight)
+        dtype = self.coefs_[0].dtype if again else np.dtype(self.dtype or X.dtype)
+        rows = self._rows(X, y, sample_weight, dtype)
+        sizes = (X.shape[1], *self._hidden_sizes(), self.n_outputs_)
+        theta = self._fitted_theta(sizes) if again else self._draw(sizes, rows, rng)
+        stops_early = not partial and self._stops_early(X, validation_set)
+        validation = None
+        if validation_set is not None:
+            validation = self._rows(*validation_set, dtype)
+        elif stops_early:
+            rows, validation = self._set_aside(rows, rng)
+        job = self._job(rows, sizes, theta, rng, again=again, partial=partial)
+        job.stopping = self._stopping(theta, again=again, stops_early=stops_early)
+        if validation is not None:
+            job.validate = self._validation(validation, sizes)
         if self.solver == "lbfgs":
             result = train_lbfgs(job, self.tol, self.max_fun)
         else:
             (result,) = train([job])
         self._adopt(job, result, again=again)
         return job, result
+
+    def _validate_set(
+        self, X_val: Any, y_val: Any, sample_weight_val: Any
+    ) -> tuple[NDArray, NDArray, NDArray | None] | None:
+        """Validation rows that were given to fit, or None if there are none."""
+        if X_val is None and y_val is None and sample_weight_val is None:
+            return None
+        if X_val is None or y_val is None:
+            there, missing = ("y_val", "X_val") if X_val is None else ("X_val", "y_val")
+            if X_val is y_val is None:
+                there, missing = "sample_weight_val", "X_val and y_val"
+            raise ValueError(
+                f"{there} was given without {missing}. Give X_val and y_val together, or neither: "
+                "then early_stopping sets rows of X aside."
+            )
+        X_val, y_val = self._validate(X_val, y_val, reset=False)
+        labels = unique_labels(y_val)
+        if not is_multilabel(y_val) and not np.isin(labels, self.classes_).all():
+            raise ValueError(
+                f"y_val has classes that y does not have. y has {self.classes_}, y_val has "
+                f"{labels}. Put rows of every class into y."
+            )
+        if is_multilabel(y_val) and y_val.shape[1] != len(self.classes_):
+            raise ValueError(
+                f"y_val has {y_val.shape[1]} labels, but y has {len(self.classes_)}. They must "
+                "have the same columns."
+            )
+        return X_val, y_val, self._row_weights(X_val, y_val, sample_weight_val)
 
     def _validate(self, X: Any, y: Any, *, reset: bool) -> tuple[NDArray, NDArray]:
         X, y = validate_data(
@@ -450,13 +606,36 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
             y,
             accept_sparse="csr",
             multi_output=True,
-            dtype=(np.float64, np.float32) if self.dtype is None else self.dtype,
+            # Features are scaled in the type they come in.
+            dtype=FLOATS if self.dtype is None or self.scale_features else self.dtype,
             order="C",
             reset=reset,
         )
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         return X, y
+
+    def _row_weights(
+        self, X: NDArray, y: NDArray, sample_weight: ArrayLike | None
+    ) -> NDArray | None:
+        """Weights of the rows, (n,), those of their classes included, or None if all are equal."""
+        if sample_weight is not None:
+            sample_weight = check_sample_weight(sample_weight, X)
+        if self.class_weight is None:
+            return sample_weight
+        weights = class_weights(self.class_weight, y, self.classes_)
+        return check_sample_weight(weights if sample_weight is None else weights * sample_weight, X)
+
+    def _fit_scaling(self, X: NDArray, sample_weight: NDArray | None) -> None:
+        self.mean_ = self.scale_ = None
+        if self.scale_features:
+            self.mean_, self.scale_ = scaling_of(X, sample_weight)
+
+    def _scaling(self) -> Scaling | None:
+        """What the network's inputs go through, as fitted."""
+        if self.mean_ is None or self.scale_ is None:
+            return None
+        return Scaling(self.mean_, self.scale_)
 
     def _is_multilabel(self) -> bool:
         return self.out_activation_ == "logistic" and self.n_outputs_ > 1
@@ -500,24 +679,20 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
                 )
         return tuple(int(size) for size in sizes)
 
-    def _draw(
-        self,
-        sizes: tuple[int, ...],
-        X: Any,
-        sample_weight: NDArray | None,
-        rng: np.random.RandomState,
-    ) -> NDArray:
-        """Parameters of a new network, (n_params,); X is dense or sparse."""
+    def _draw(self, sizes: tuple[int, ...], rows: Rows, rng: np.random.RandomState) -> NDArray:
+        """Parameters of a new network, (n_params,)."""
+        dtype = rows.targets.dtype
         if self.init == "glorot":
-            bounds = glorot_bounds(sizes, self.activation)
+            return draw_theta(sizes, glorot_bounds(sizes, self.activation), rng, dtype)
+        if issparse(rows.inputs):  # may hold an entry in parts, so that row_norms would not do
+            squares = np.asarray(rows.inputs.multiply(rows.inputs).sum(axis=1)).ravel()
         else:
-            if issparse(X):  # may hold an entry in parts, so that row_norms would not do
-                squares = np.asarray(X.multiply(X).sum(axis=1)).ravel()
-            else:
-                squares = row_norms(X, squared=True)
-            mean_square = float(np.average(squares, weights=sample_weight))
-            bounds = scaled_bounds(sizes, self.activation, mean_square)
-        return draw_theta(sizes, bounds, rng, X.dtype)
+            squares = row_norms(rows.inputs, squared=True)
+        mean_square = float(np.average(squares, weights=rows.sample_weight))
+        theta = draw_theta(sizes, scaled_bounds(sizes, self.activation, mean_square), rng, dtype)
+        if len(sizes) > 2:
+            place_units(layers_of(theta, sizes)[0], rows.inputs, rows.sample_weight, rng)
+        return theta
 
     def _fitted_theta(self, sizes: tuple[int, ...]) -> NDArray:
         """Parameters of the fitted network, (n_params,), if it has these layer sizes."""
@@ -530,11 +705,20 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
             )
         return theta_of(self.coefs_, self.intercepts_)
 
+    def _rows(self, X: NDArray, y: NDArray, sample_weight: NDArray | None, dtype: np.dtype) -> Rows:
+        """Validated rows, and what the network sees of them."""
+        scaling = self._scaling()
+        return Rows(
+            X=X,
+            y=y,
+            inputs=scaling(X, dtype) if scaling else X.astype(dtype, copy=False),
+            targets=encode(y, self.classes_, dtype),
+            sample_weight=None if sample_weight is None else sample_weight.astype(dtype),
+        )
+
     def _job(
         self,
-        X: NDArray,
-        Y: NDArray,
-        sample_weight: NDArray | None,
+        rows: Rows,
         sizes: tuple[int, ...],
         theta: NDArray,
         rng: np.random.RandomState,
@@ -542,15 +726,15 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
         again: bool,
         partial: bool,
     ) -> TrainingJob:
-        """All that training depends on: the validated data, and the parameters made concrete."""
-        X, Y = X.astype(theta.dtype, copy=False), Y.astype(theta.dtype, copy=False)
-        score = None
-        if self.early_stopping and self.solver != "lbfgs":
-            X, Y, sample_weight, score = self._set_aside(X, Y, sample_weight, sizes, rng)
-        n = X.shape[0]
-        batch_size = self._batch_size(n)
+        """All that training depends on: the rows, and the parameters made concrete."""
+        n, Y, sample_weight = len(rows.targets), rows.targets, rows.sample_weight
+        seen = self.t_ if again and partial else 0
+        weight = seen + float(n if sample_weight is None else sample_weight.sum())
+        self.batch_size_ = self._batch_size(n)
+        self.input_dropout_ = self._input_dropout(sizes[0], weight)
+        drops, noisy = self.input_dropout_ > 0, self.weight_decay == "auto" and not partial
         return TrainingJob(
-            X=X,
+            X=rows.inputs,
             Y=Y,
             sample_weight=sample_weight,
             sizes=sizes,
@@ -562,53 +746,93 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
             solver=self._solver(),
             schedule=self._schedule(partial=partial),
             alpha=self.alpha,
-            weight_decay=self.weight_decay,
-            batch_size=batch_size,
-            max_iter=1 if partial else self._epochs(n, batch_size),
+            weight_decay=self._weight_decay(weight),
+            chance=chance_loss(self.loss, self.out_activation_, Y, sample_weight)
+            if noisy
+            else None,
+            input_dropout=self.input_dropout_,
+            # With t_, so that calls of partial_fit with one seed leave out different inputs.
+            dropout_rng=np.random.RandomState([rng.randint(1 << 31), seen]) if drops else None,
+            batch_size=self.batch_size_,
+            max_iter=1 if partial else self._epochs(n, self.batch_size_),
             shuffle=self.shuffle,
-            stopping=self._stopping(theta, again=again),
-            score=score,
             watchers=[_print_epoch] if self.verbose else [],
             progress=self._progress(again=again, partial=partial),
         )
 
-    def _set_aside(
-        self,
-        X: NDArray,
-        Y: NDArray,
-        sample_weight: NDArray | None,
-        sizes: tuple[int, ...],
-        rng: np.random.RandomState,
-    ) -> tuple[NDArray, NDArray, NDArray | None, Callable[[NDArray], float]]:
-        """Split off validation rows; return the others, and what scores parameters on them."""
-        weights = [] if sample_weight is None else [sample_weight]
-        X, X_val, Y, Y_val, *weights = train_test_split(
-            X,
-            Y,
-            *weights,
+    def _stops_early(self, X: NDArray, validation_set: object) -> bool:
+        if self.early_stopping == "auto":
+            return validation_set is not None or X.shape[0] > MANY_ROWS
+        return bool(self.early_stopping)
+
+    def _set_aside(self, rows: Rows, rng: np.random.RandomState) -> tuple[Rows, Rows]:
+        """Split off validation rows: the others, and those."""
+        n, Y = len(rows.targets), rows.targets
+        train, validation = train_test_split(
+            np.arange(n),
             random_state=rng,
             test_size=self.validation_fraction,
             stratify=Y.astype(bool) if Y.shape[1] == 1 else None,
         )
-        weight, weight_val = weights or (None, None)
-        if X_val.shape[0] < 2:
+        if len(validation) < 2:
             raise ValueError(
                 "The validation set is too small. Increase 'validation_fraction' or the size of "
                 f"your dataset: validation_fraction={self.validation_fraction} leaves "
-                f"{X_val.shape[0]} of {X.shape[0] + X_val.shape[0]} rows for it."
+                f"{len(validation)} of {n} rows for it."
             )
-        labels = self._decode(Y_val)
+        if not self._is_multilabel() and len(lost := np.setdiff1d(rows.y, rows.y[train])):
+            raise ValueError(
+                f"validation_fraction={self.validation_fraction} leaves no row of the classes "
+                f"{lost.tolist()} to learn from. Lower it, or give X_val and y_val."
+            )
+        return rows.take(train), rows.take(validation)
 
-        def accuracy(theta: NDArray) -> float:
-            z = output(layers_of(theta, sizes), X_val, ACTIVATIONS[self.activation])
-            predicted = self._decode(self._probabilities(z))
-            return float(accuracy_score(labels, predicted, sample_weight=weight_val))
+    def _validation(self, rows: Rows, sizes: tuple[int, ...]) -> Validation:
+        """What networks in training are measured by on these rows."""
+        return Validation(
+            X=rows.inputs,
+            Y=rows.targets,
+            sample_weight=rows.sample_weight,
+            sizes=sizes,
+            activation=self.activation,
+            out_activation=self.out_activation_,
+            loss=self.loss,
+            score=self._score_by(rows, sizes),
+        )
 
-        return X, Y, weight, accuracy
+    def _score_by(
+        self, rows: Rows, sizes: tuple[int, ...]
+    ) -> Callable[[NDArray, NDArray, float], float]:
+        """Score by `scoring`, given theta, the outputs' pre-activations, and the loss."""
+        if self.scoring == "loss":
+            return lambda theta, z, loss: -loss
+        if self.scoring is None:
+            labels = self._decode(rows.targets)
+            return lambda theta, z, loss: float(
+                accuracy_score(
+                    labels,
+                    self._decode(self._probabilities(z)),
+                    sample_weight=rows.sample_weight,
+                )
+            )
+        scorer, probe = check_scoring(self, self.scoring), copy(self)
+        weights = {} if rows.sample_weight is None else {"sample_weight": rows.sample_weight}
+
+        def score(theta: NDArray, z: NDArray, loss: float) -> float:
+            probe._set_layers(layers_of(theta, sizes))
+            value = scorer(probe, rows.X, rows.y, **weights)
+            if not isinstance(value, Real) or not math.isfinite(value):
+                raise ValueError(
+                    f"scoring={self.scoring!r} returned {value!r} on the validation rows. It must "
+                    "return one finite number, the larger the better."
+                )
+            return float(value)
+
+        return score
 
     def _batch_size(self, n: int) -> int:
         if isinstance(self.batch_size, str):
-            return min(AUTO_BATCH_SIZE, n)
+            return equal_batches(n)
         if self.batch_size > n:
             warnings.warn(
                 f"Got `batch_size`={self.batch_size}, larger than the {n} training rows. It is "
@@ -624,6 +848,18 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
             return AUTO_LBFGS_ITERATIONS
         return planned_epochs(n, batch_size)
 
+    def _input_dropout(self, n_features: int, weight: float) -> float:
+        """Share of the inputs that each update leaves out, for rows of this weight in all."""
+        if not isinstance(self.input_dropout, str):
+            return float(self.input_dropout)
+        return input_dropout_for(n_features, weight)
+
+    def _weight_decay(self, weight: float) -> float:
+        """Weight decay before it is scaled by the noise, for rows of this weight in all."""
+        if not isinstance(self.weight_decay, str):
+            return float(self.weight_decay)
+        return weight_decay_for(weight)
+
     def _solver(self) -> Solver:
         if self.solver == "sgd":
             return SGD(self.momentum, self.nesterovs_momentum)
@@ -636,14 +872,14 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
         name = "constant" if endless or ignored else self.learning_rate
         return Schedule(name, self.learning_rate_init, self.power_t)
 
-    def _stopping(self, theta: NDArray, *, again: bool) -> NoImprovement | None:
+    def _stopping(self, theta: NDArray, *, again: bool, stops_early: bool) -> NoImprovement | None:
         """Rule for when training has stalled, where it left off if the fit goes on."""
-        if self.learning_rate == "cosine" and not self.early_stopping:
+        if self.learning_rate == "cosine" and not stops_early:
             return None
-        rule = NoImprovement(self.tol, self.n_iter_no_change, keep_best=self.early_stopping)
+        rule = NoImprovement(self.tol, self.n_iter_no_change, keep_best=stops_early)
         if again:
             rule.count = getattr(self, "_no_improvement_count", 0)
-            if not self.early_stopping:
+            if not stops_early:
                 rule.best_score = -min(self.loss_curve_, default=math.inf)
             elif (best := getattr(self, "best_validation_score_", None)) is not None:
                 rule.best_score, rule.best_theta = best, theta
@@ -653,14 +889,22 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
         """Where the solver stands: partial_fit goes on with it, fit starts anew."""
         samples_seen = self.t_ if again else 0
         saved = getattr(self, "_solver_state", None)
+        # Nothing decays before the noise is known.
+        unknown = 0.0 if self.weight_decay == "auto" else 1.0
+        noise = saved["noise"] if again and saved else unknown
         if not (again and partial and saved and saved["solver"] == self.solver):
-            return SolverProgress(samples_seen=samples_seen)
+            return SolverProgress(samples_seen=samples_seen, noise=noise)
         return SolverProgress(
+            noise=noise,
             state=self._solver().taken_over(saved["arrays"], saved["settings"]),
             steps=saved["steps"],
             plateaus=saved["plateaus"],
             samples_seen=samples_seen,
         )
+
+    def _set_layers(self, layers: Sequence[Layer]) -> None:
+        self.coefs_ = [W for W, _ in layers]
+        self.intercepts_ = [b[0] for _, b in layers]
 
     def _adopt(self, job: TrainingJob, result: TrainingResult, *, again: bool) -> None:
         """Turn what training gave into fitted attributes."""
@@ -676,32 +920,37 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
             )
         before = self.loss_curve_ if again else []
         scores_before = (getattr(self, "validation_scores_", None) or []) if again else []
-        layers = layers_of(theta, job.sizes)
-        self.coefs_ = [W for W, _ in layers]
-        self.intercepts_ = [b[0] for _, b in layers]
+        losses_before = (getattr(self, "validation_loss_curve_", None) or []) if again else []
+        self._set_layers(layers_of(theta, job.sizes))
         self.n_layers_ = len(job.sizes)
+        self.weight_decay_ = job.weight_decay * result.progress.noise
+        self.stop_reason_ = result.reason
         self.n_iter_, self.t_ = result.n_iter, result.progress.samples_seen
         self.loss_, self.loss_curve_ = result.loss, before + result.loss_curve
-        if job.score is None:
-            self.best_loss_ = min(self.loss_curve_, default=self.loss_)
-            self.validation_scores_ = self.best_validation_score_ = None
-        else:
-            self.best_loss_ = None
+        self.best_loss_ = min(self.loss_curve_, default=self.loss_)
+        self.validation_loss_curve_ = self.validation_scores_ = None
+        self.best_validation_score_ = self.best_iter_ = None
+        if job.validate is not None:
+            self.validation_loss_curve_ = losses_before + result.validation_loss_curve
             self.validation_scores_ = scores_before + result.scores
             self.best_validation_score_ = max(self.validation_scores_, default=None)
+        if rule is not None and rule.keep_best:
+            self.best_loss_ = None
+            self.best_iter_ = 1 + int(np.argmax(scores_before + result.scores))
         self._no_improvement_count = 0 if rule is None else rule.count
         self._solver_state = {
             "solver": self.solver,
             "settings": asdict(job.solver),
             "steps": result.progress.steps,
             "plateaus": result.progress.plateaus,
+            "noise": result.progress.noise,
             "arrays": result.progress.state,
         }
 
     def _report(self, job: TrainingJob, result: TrainingResult) -> None:
         """Print why training ended, if verbose; warn if it should have gone on."""
         if self.verbose and result.reason == "stalled":
-            what = "Training loss" if job.score is None else "Validation score"
+            what = "Training loss" if job.validate is None else "Validation score"
             print(
                 f"{what} did not improve more than tol={self.tol:f} for {self.n_iter_no_change} "
                 "consecutive epochs. Stopping."
@@ -731,6 +980,7 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
         elif (
             result.loss
             > (chance := chance_loss(job.loss, job.out_activation, job.Y, job.sample_weight))
+            + self.tol
             and chance > 0
         ):
             warnings.warn(
@@ -745,15 +995,14 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
 
     # ------------------------------------------------------------ predict
 
-    def _output(self, X: Any) -> NDArray:
-        """Pre-activations of the outputs, (n_samples, n_outputs), for X as it comes."""
+    def _through(self, function: Callable[..., Any], X: Any) -> Any:
+        """What a function of `network` makes of the fitted network and of X as it comes."""
         if not self._is_plain(X):
             check_is_fitted(self, "coefs_")
-            floats = (np.float64, np.float32)
-            X = validate_data(self, X, accept_sparse="csr", dtype=floats, reset=False)
+            X = validate_data(self, X, accept_sparse="csr", dtype=FLOATS, reset=False)
         parameters = zip(self.coefs_, self.intercepts_, strict=True)
         layers = [Layer(W, b[None]) for W, b in parameters]
-        return output(layers, X, ACTIVATIONS[self.activation])
+        return function(layers, X, ACTIVATIONS[self.activation], self._scaling())
 
     def _is_plain(self, X: Any) -> bool:
         """Whether X is a finite array of floats that fits, so that no validation would change it.
@@ -807,7 +1056,7 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
         ValueError
             If X has other columns than in fit, or values that are not finite.
         """
-        return self._decode(self._probabilities(self._output(X)))
+        return self._decode(self._probabilities(self._through(output, X)))
 
     def predict_proba(self, X: ArrayLike) -> NDArray:
         """Predict class probabilities.
@@ -830,7 +1079,7 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
         ValueError
             If X has other columns than in fit, or values that are not finite.
         """
-        return self._probabilities(self._both_classes(self._output(X)))
+        return self._probabilities(self._both_classes(self._through(output, X)))
 
     def predict_log_proba(self, X: ArrayLike) -> NDArray:
         """Predict logarithms of class probabilities, also where those round to 0.
@@ -853,10 +1102,34 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
         ValueError
             If X has other columns than in fit, or values that are not finite.
         """
-        z = self._both_classes(self._output(X))
+        z = self._both_classes(self._through(output, X))
         log_p = log_softmax(z, axis=1) if self.out_activation_ == "softmax" else log_expit(z)
         p = self._probabilities(z)
         return np.log(p, out=log_p, where=p > np.finfo(p.dtype).tiny)
+
+    def hidden_activations(self, X: ArrayLike) -> list[NDArray]:
+        """Activations of the hidden units: what the network makes of X on its way.
+
+        They serve as features of another model, or to see what a unit responds to.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Inputs.
+
+        Returns
+        -------
+        activations : list of ndarray of shape (n_samples, n_units)
+            One array a hidden layer, the first of them first.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If X has other columns than in fit, or values that are not finite.
+        """
+        return self._through(hidden_activations, X)
 
     def __sklearn_tags__(self) -> Tags:
         """Tell scikit-learn what this estimator can do: sparse X, multilabel y."""
@@ -867,7 +1140,11 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
 
 
 def _print_epoch(epoch: Epoch) -> None:
-    validation = "" if epoch.score is None else f", validation score = {epoch.score:.4f}"
+    validation = (
+        ""
+        if epoch.score is None
+        else f", validation loss = {epoch.validation_loss:.6f}, score = {epoch.score:.4f}"
+    )
     print(f"Iteration {epoch.number}, loss = {epoch.loss:.8f}{validation}, {epoch.seconds:.1f} s")
     if epoch.verdict == "slower":
         print("No more progress at this learning rate. Going on with a fifth of it.")

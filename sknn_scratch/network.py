@@ -21,14 +21,18 @@ lr         learning rate
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from sknn_scratch.activations import ACTIVATIONS, Activation
 from sknn_scratch.arrays import product, transposed
+from sknn_scratch.features import Scaling
 from sknn_scratch.threads import threads_for
+
+#: Rows of a large table by which :func:`place_units` goes.
+PLACING_ROWS = 256
 
 #: Values that the widest layer of :func:`output` may hold at a time, per block of rows.
 BLOCK_VALUES = 1 << 18
@@ -129,6 +133,45 @@ def draw_theta(
     return theta
 
 
+def place_units(
+    layer: Layer, X: Any, sample_weight: NDArray | None, rng: np.random.RandomState
+) -> None:
+    r"""Overwriting a first layer: each unit looks along few columns, and turns within the data.
+
+    The columns of a table mean something each for itself, other than pixels do. So the directions
+    of the units are drawn from a Cauchy distribution, in which a few of many numbers outweigh the
+    rest; their lengths are those that the uniform weights in the layer have on average. And where
+    a unit turns, :math:`w \cdot x + b = 0`, there ought to be data to tell apart: b is such that a
+    row drawn by chance lies there.
+
+    Parameters
+    ----------
+    layer : Layer
+        W (n_features, n_hidden), drawn uniformly, and b (1, n_hidden), of one network.
+    X : {ndarray, CSR matrix} of shape (n, n_features)
+        Inputs.
+    sample_weight : ndarray of shape (n,) or None
+        Weights of the rows.
+    rng : RandomState
+        Source of the directions, and of the rows.
+    """
+    W, b = layer
+    length = np.linalg.norm(W) / W.shape[-1] ** 0.5
+    directions = rng.standard_cauchy(W.shape)
+    W[...] = directions * (length / np.linalg.norm(directions, axis=-2))
+    rows = np.arange(X.shape[0])
+    if len(rows) > PLACING_ROWS:
+        rows = rng.choice(rows, PLACING_ROWS, replace=False)
+    weight = np.ones(len(rows)) if sample_weight is None else sample_weight[rows]
+    # The quantile of z, not the z of a row drawn: so it makes no difference in which order rows
+    # come, and whether one comes twice or with twice the weight.
+    z = X[rows] @ W  # (n, n_features) @ (n_features, n_hidden)
+    order = z.argsort(axis=-2, kind="stable")
+    passed = weight[order].cumsum(axis=-2, dtype=np.float64)
+    drawn = (passed <= rng.random_sample(b.shape) * passed[-1]).sum(axis=-2, keepdims=True)
+    b[...] = -np.take_along_axis(z, np.take_along_axis(order, drawn, axis=-2), axis=-2)
+
+
 # ---------------------------------------------------------------- forward and backward
 
 
@@ -187,11 +230,26 @@ def backward(
             delta = below
 
 
-def output(layers: Sequence[Layer], X: NDArray, activation: Activation) -> NDArray:
+def hidden_activations(
+    layers: Sequence[Layer], X: NDArray, activation: Activation, scaling: Scaling | None = None
+) -> list[NDArray]:
+    """Activations of each hidden layer of one network, (n, n_hidden) each, for X as it came."""
+    n, dtype = X.shape[0], layers[0].W.dtype
+    inputs = scaling(X, dtype) if scaling else X.astype(dtype, copy=False)
+    z = [np.empty((n, W.shape[-1]), dtype=dtype) for W, _ in layers]
+    with threads_for(n * max(W.size for W, _ in layers)), np.errstate(over="ignore"):
+        forward(layers, inputs, activation, z)
+    return z[:-1]
+
+
+def output(
+    layers: Sequence[Layer], X: NDArray, activation: Activation, scaling: Scaling | None = None
+) -> NDArray:
     """Pre-activations of the last layer of one network, (n, n_outputs), for all rows of X.
 
     Goes through X (n, n_features), dense or sparse, in blocks of rows, so that memory beyond the
-    result does not grow with their number. Nothing is shared between calls.
+    result does not grow with their number. Nothing is shared between calls. With a scaling, X is
+    taken as it came, and scaled first.
     """
     n, dtype = X.shape[0], layers[0].W.dtype
     widths = [W.shape[-1] for W, _ in layers]
@@ -201,7 +259,8 @@ def output(layers: Sequence[Layer], X: NDArray, activation: Activation) -> NDArr
     largest = rows * max(W.size for W, _ in layers)
     with threads_for(largest), np.errstate(over="ignore"):
         for start in range(0, n, rows):
-            block = X[start : start + rows].astype(dtype, copy=False)
+            block = X[start : start + rows]
+            block = scaling(block, dtype) if scaling else block.astype(dtype, copy=False)
             z = [part[: block.shape[0]] for part in (*hidden, result[start:])]
             forward(layers, block, activation, z)
     return result

@@ -1,8 +1,12 @@
 """Labels to targets of the network, and probabilities back to labels."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
+from scipy.sparse import issparse
 from sklearn.preprocessing import label_binarize
+from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 
 
@@ -57,3 +61,51 @@ def decode(p: NDArray, classes: NDArray, multilabel: bool) -> NDArray:
     if p.shape[-1] == 1:
         return classes[(p[:, 0] > 0.5).astype(int)]
     return classes[p.argmax(axis=-1)]
+
+
+def class_weights(class_weight: str | dict | list[dict], y: Any, classes: NDArray) -> NDArray:
+    """Weight of each row of y, (n,), by its class; for multilabel y, the product over its labels.
+
+    Parameters
+    ----------
+    class_weight : "balanced", dict, or (multilabel) list of dict
+        "balanced" weights classes inversely to their frequencies in y; a dict gives the weights of
+        classes, one if missing; multilabel y takes one dict a label.
+
+    Raises
+    ------
+    ValueError
+        If a dict names a class that is not among the classes or gives a weight that is not a
+        number of at least 0, or if class_weight is of another kind than y.
+    """
+    if class_weight == "balanced":
+        return compute_sample_weight("balanced", y.toarray() if issparse(y) else y)
+    if not is_multilabel(y):
+        if not isinstance(class_weight, dict):
+            raise ValueError(
+                f"class_weight must be 'balanced' or a dict for one column of labels, got "
+                f"{class_weight!r}."
+            )
+        return _weights_of(class_weight, classes)[np.searchsorted(classes, y)]
+    if not isinstance(class_weight, list) or len(class_weight) != y.shape[1]:
+        raise ValueError(
+            f"class_weight must be 'balanced' or a list of one dict a label, {y.shape[1]} in all, "
+            f"for multilabel y, got {class_weight!r}."
+        )
+    absent_present = np.array([_weights_of(weights, np.array([0, 1])) for weights in class_weight])
+    Y = encode(y, classes, int)
+    return absent_present[np.arange(Y.shape[1]), Y].prod(axis=1)
+
+
+def _weights_of(class_weight: dict, classes: NDArray) -> NDArray:
+    """Weight of each class, (n_classes,)."""
+    unknown = set(class_weight) - set(classes.tolist())
+    if unknown:
+        raise ValueError(
+            f"class_weight has weights for {sorted(unknown, key=str)}, which are not among the "
+            f"classes {classes.tolist()}. Leave them out, or correct their names."
+        )
+    weights = np.array([class_weight.get(c, 1.0) for c in classes.tolist()], dtype=float)
+    if not (weights >= 0).all():
+        raise ValueError(f"class_weight must not be negative or NaN, got {class_weight}.")
+    return weights

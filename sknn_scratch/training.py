@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.sparse import issparse
+from sklearn.utils.sparsefuncs import inplace_column_scale
 
 from sknn_scratch.activations import ACTIVATIONS
 from sknn_scratch.arrays import total
@@ -37,8 +38,11 @@ class Epoch(NamedTuple):
     loss: float
     """Mean over the rows of the loss before each update, penalty included."""
 
+    validation_loss: float | None
+    """Loss on the validation rows after the epoch, where there are some."""
+
     score: float | None
-    """Validation score after the epoch, where there is one."""
+    """Validation score after the epoch, where there are some."""
 
     theta: NDArray
     """Parameters after the epoch, (n_params,): a view that the next epoch overwrites."""
@@ -65,6 +69,9 @@ class SolverProgress:
 
     samples_seen: int = 0
     """Samples that the solver's schedule has seen so far."""
+
+    noise: float = 1.0
+    """Share of the variation in the targets that is taken for noise; scales the weight decay."""
 
 
 @dataclass
@@ -100,10 +107,17 @@ class TrainingJob:
     shuffle: bool
     stopping: NoImprovement | None = None
     """Rule that ends training, or lowers an adaptive learning rate; None trains for max_iter."""
-    score: Callable[[NDArray], float] | None = None
-    """Validation score of theta (n_params,), for the rule; without one, it gets minus the loss."""
-    watchers: Sequence[Callable[[Epoch], None]] = ()
-    """Called with the record of each epoch."""
+    validate: Callable[[NDArray], tuple[float, float]] | None = None
+    """Validation loss and score of theta (n_params,); the score is for the rule, which without one
+    gets minus the loss."""
+    watchers: Sequence[Callable[[Epoch], object]] = ()
+    """Called with the record of each epoch; training ends if one returns True."""
+    chance: float | None = None
+    """Loss of a network that does not look at X; if given, the noise is measured by it."""
+    input_dropout: float = 0.0
+    """Share of the inputs that each update leaves out."""
+    dropout_rng: np.random.RandomState | None = None
+    """Source of the inputs to leave out."""
     progress: SolverProgress = field(default_factory=SolverProgress)
 
     def stack_key(self) -> tuple[object, ...]:
@@ -112,6 +126,14 @@ class TrainingJob:
         # The one setting of a solver that is not a number, and so cannot differ within a stack.
         nesterov = getattr(self.solver, "nesterovs_momentum", None)
         return (*network, type(self.solver), nesterov, self.X.shape[0], self.batch_size)
+
+    def measure_noise(self, epoch: int, loss: float) -> None:
+        """Take what the first quarter of training leaves unexplained for the noise in the data.
+
+        That is late enough to have learnt something, and early enough not to have learnt by heart.
+        """
+        if self.chance and epoch == max(1, self.max_iter // 4):
+            self.progress.noise = min(1.0, loss / self.chance)
 
     def largest_product(self, n: int) -> int:
         """Multiplications of numbers in the largest product of matrices for n rows."""
@@ -128,11 +150,12 @@ class TrainingResult:
     n_iter: int
     """Epochs of this run (L-BFGS: iterations)."""
     loss_curve: list[float]
+    validation_loss_curve: list[float]
     scores: list[float]
-    """Validation score of each epoch, where there is one."""
+    """Validation loss and score of each epoch, where there are some."""
     reason: str
-    """Why it ended: "max_iter", "stalled", "diverged" or "interrupted"; of L-BFGS "converged", or
-    in its own words why it did not."""
+    """Why it ended: "max_iter", "stalled", "callback", "diverged" or "interrupted"; of L-BFGS
+    "converged", or in its own words why it did not."""
     loss: float
     """Loss at the end."""
 
@@ -233,6 +256,7 @@ class Stack:
         self.places = list(range(len(jobs)))
         self.results: list[TrainingResult | None] = [None] * len(jobs)
         self.curves: list[list[float]] = [[] for _ in jobs]
+        self.validation_curves: list[list[float]] = [[] for _ in jobs]
         self.scores: list[list[float]] = [[] for _ in jobs]
         self.epoch = 0
         self.began = time.perf_counter()
@@ -271,8 +295,10 @@ class Stack:
         self.objective = Objective(self.jobs, self.theta)
         self.solver = stacked([job.solver for job in self.jobs], self.theta.dtype)
         self.take_step = self.solver.bound(self.theta, self.objective.grad, self.state)
-        decay = per_network([job.weight_decay for job in self.jobs], self.theta)[..., None]
-        self.weight_decay = decay if decay.any() else None
+        self.weight_decay = self._noise_scaled_decay()
+        self.kept: NDArray | None = None
+        if any(job.dropout_rng is not None for job in self.jobs):
+            self.kept = np.ones((*K, 1, first.sizes[0]), dtype=self.theta.dtype)
         self.batches = {}
         for n in {rows.stop - rows.start for rows in self.slices}:
             # Rows of a sparse X are gathered as a sparse matrix of their own.
@@ -281,6 +307,11 @@ class Stack:
             y = np.empty((*K, n, first.sizes[-1]), dtype=self.theta.dtype)
             self.batches[n] = Batch(first.sizes, X, y)
         self.replan()
+
+    def _noise_scaled_decay(self) -> NDArray | None:
+        """Weight decay of each network, (K, 1, 1), or None if there is none."""
+        decays = [job.weight_decay * job.progress.noise for job in self.jobs]
+        return per_network(decays, self.theta)[..., None] if any(decays) else None
 
     def replan(self) -> None:
         """Forget the learning rates that were computed ahead."""
@@ -300,12 +331,14 @@ class Stack:
                 if self.weight_decay is not None:
                     self.objective.weights *= 1 - lr * self.weight_decay
                 self.take_step(size)
-            for job in self.jobs:
+            self.epoch += 1
+            means = np.ravel(losses / self.n).tolist()
+            for job, mean in zip(self.jobs, means, strict=True):
                 job.progress.steps += len(self.slices)
                 job.progress.samples_seen += self.n
-            self.epoch += 1
-            losses /= self.n
-            yield losses.tolist() if self.theta.ndim > 1 else [float(losses)]
+                job.measure_noise(self.epoch, mean)
+            self.weight_decay = self._noise_scaled_decay()
+            yield means
 
     def _plan(self) -> tuple[NDArray, NDArray]:
         """Compute learning rates and step sizes of the next epochs; return those of one update."""
@@ -341,17 +374,36 @@ class Stack:
         self.Y.take(rows, -2, batch.y, "clip")
         if self.sample_weight is not None:
             batch.set_weights(self.sample_weight[rows])
+        if self.kept is not None:
+            self._leave_inputs_out(batch, self.kept)
         return batch
+
+    def _leave_inputs_out(self, batch: Batch, kept: NDArray) -> None:
+        """Leave columns of the batch out by chance, and scale up the others to make up for them.
+
+        Columns, not single values: that takes n times fewer random numbers, and it makes no
+        difference whether a row comes twice or with twice the weight.
+        """
+        for job, inputs in zip(self.jobs, kept.reshape(len(self.jobs), -1), strict=True):
+            if job.dropout_rng is not None:
+                drawn = job.dropout_rng.random_sample(len(inputs))
+                inputs[:] = (drawn >= job.input_dropout) / (1 - job.input_dropout)
+        if isinstance(batch.X, np.ndarray):
+            batch.X *= kept
+        else:
+            inplace_column_scale(batch.X, kept.ravel())
 
     def record(self, k: int, loss: float) -> Epoch:
         """Record of the epoch that network k of the stack has just finished."""
         job, place, theta = self.jobs[k], self.places[k], self.thetas[k]
-        score = None
-        if job.score is not None:
-            score = job.score(theta)
+        validation_loss = score = None
+        if job.validate is not None:
+            validation_loss, score = job.validate(theta)
+            self.validation_curves[place].append(validation_loss)
             self.scores[place].append(score)
         self.curves[place].append(loss)
-        return Epoch(self.epoch, loss, score, theta, time.perf_counter() - self.began)
+        seconds = time.perf_counter() - self.began
+        return Epoch(self.epoch, loss, validation_loss, score, theta, seconds)
 
     def leave(self, reasons: dict[int, str]) -> None:
         """Let the networks leave whose place in the stack is a key, and keep their results."""
@@ -368,6 +420,7 @@ class Stack:
                 progress=job.progress,
                 n_iter=len(curve),
                 loss_curve=curve,
+                validation_loss_curve=self.validation_curves[place],
                 scores=self.scores[place],
                 reason=reason,
                 loss=curve[-1] if curve else math.nan,
@@ -428,12 +481,17 @@ def _verdict(job: TrainingJob, epoch: Epoch) -> str | None:
             job.progress.plateaus += 1
             job.stopping.count = 0
             verdict = verdict or "slower"
-    for watch in job.watchers:
-        watch(epoch._replace(verdict=verdict))
+    # All of them see the record, also if one of them ends training.
+    stops = [watch(epoch._replace(verdict=verdict)) for watch in job.watchers]
+    if any(stops) and verdict in (None, "slower"):
+        verdict = "callback"
     return verdict
 
 
 # ---------------------------------------------------------------- L-BFGS
+
+#: SciPy's status of a search that its callback has called off.
+CALLED_OFF = 99
 
 
 def train_lbfgs(job: TrainingJob, tol: float, max_fun: int) -> TrainingResult:
@@ -462,6 +520,7 @@ def train_lbfgs(job: TrainingJob, tol: float, max_fun: int) -> TrainingResult:
     began = time.perf_counter()
     best, best_loss, loss = objective.theta.copy(), math.inf, math.nan
     curve: list[float] = []
+    validation: list[tuple[float, float]] = []
 
     def loss_and_grad(theta: NDArray) -> tuple[float, NDArray]:
         nonlocal best, best_loss, loss
@@ -474,9 +533,14 @@ def train_lbfgs(job: TrainingJob, tol: float, max_fun: int) -> TrainingResult:
     def watch(theta: NDArray) -> None:
         # An iteration ends with the evaluation of the parameters that it arrives at.
         curve.append(loss)
-        epoch = Epoch(len(curve), loss, None, theta, time.perf_counter() - began)
-        for watcher in job.watchers:
-            watcher(epoch)
+        if job.validate is not None:
+            validation.append(job.validate(theta))
+        validation_loss, score = validation[-1] if validation else (None, None)
+        seconds = time.perf_counter() - began
+        epoch = Epoch(len(curve), loss, validation_loss, score, theta, seconds)
+        stops = [watch(epoch) for watch in job.watchers]
+        if any(stops):
+            raise StopIteration
 
     try:
         with (
@@ -495,13 +559,15 @@ def train_lbfgs(job: TrainingJob, tol: float, max_fun: int) -> TrainingResult:
         theta, loss, n_iter, reason = best, best_loss, len(curve), "interrupted"
     else:
         theta, loss, n_iter = found.x, float(found.fun), min(found.nit, job.max_iter)
-        reason = "converged" if found.status == 0 else str(found.message)
+        reasons = {0: "converged", CALLED_OFF: "callback"}
+        reason = reasons.get(found.status, str(found.message))
     return TrainingResult(
         theta=theta.astype(job.theta.dtype, copy=False),
         progress=job.progress,
         n_iter=n_iter,
         loss_curve=curve,
-        scores=[],
+        validation_loss_curve=[loss for loss, _ in validation],
+        scores=[score for _, score in validation],
         reason=reason,
         loss=loss,
     )

@@ -45,6 +45,8 @@ class MLPDefaults(ScratchMLPClassifier):
             max_iter=max_iter,
             loss="log_loss",
             init="glorot",
+            scale_features=False,
+            input_dropout=0.0,
             weight_decay=0.0,
             dtype=None,
             shuffle=shuffle,
@@ -62,3 +64,7 @@ class MLPDefaults(ScratchMLPClassifier):
             n_iter_no_change=n_iter_no_change,
             max_fun=max_fun,
         )
+
+    def _batch_size(self, n):
+        """Rows of a batch, "auto" as MLPClassifier means it."""
+        return min(200, n) if self.batch_size == "auto" else super()._batch_size(n)

@@ -20,6 +20,8 @@ LEVELS = {
     "activations": 0,
     "arrays": 0,
     "batches": 0,
+    "features": 0,
+    "regularisation": 0,
     "schedules": 0,
     "solvers": 0,
     "stopping": 0,
@@ -28,11 +30,13 @@ LEVELS = {
     "losses": 1,
     "network": 1,
     "training": 2,
-    "classifier": 3,
-    "displays": 3,
+    "validation": 2,
     "stacking": 3,
-    "__init__": 4,
-    "__main__": 5,  # a user of the package like any other
+    "classifier": 4,
+    "displays": 5,
+    "onnx": 5,
+    "__init__": 6,
+    "__main__": 7,  # a user of the package like any other
 }
 
 # Kernels: they touch the last two axes only, and broadcast over the rest.

@@ -1,0 +1,127 @@
+"""Draw the pictures of docs/pictures.md.
+
+python docs/examples/pictures.py [FOLDER]
+
+Writes PNG files to the folder, by default docs/images. Needs matplotlib.
+"""
+
+import sys
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+from PIL import Image
+from sklearn.datasets import load_breast_cancer, load_digits, load_iris, make_moons
+from sklearn.inspection import DecisionBoundaryDisplay
+
+from sknn_scratch import LossCurveDisplay, NetworkDisplay, ScratchMLPClassifier
+
+X = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
+y = np.array(["even", "odd", "odd", "even"])
+
+
+def xor(learning_rate: float = 0.1) -> ScratchMLPClassifier:
+    """Return a network of four hidden units that has learnt XOR."""
+    settings = {"weight_decay": 0, "max_iter": 500, "random_state": 0}
+    return ScratchMLPClassifier((4,), learning_rate_init=learning_rate, **settings).fit(X, y)
+
+
+def network_xor() -> plt.Figure:
+    """Draw the network that has learnt XOR."""
+    return NetworkDisplay.from_estimator(xor()).figure_
+
+
+def boundary_xor() -> plt.Figure:
+    """Draw the probability that it gives to "odd" in the plane of its inputs."""
+    figure, ax = plt.subplots(layout="constrained")
+    look = {"response_method": "predict_proba", "class_of_interest": "odd", "eps": 0.4, "ax": ax}
+    probability = DecisionBoundaryDisplay.from_estimator(
+        xor(), X, levels=np.linspace(0, 1, 11), cmap="PuOr", grid_resolution=200, **look
+    )
+    DecisionBoundaryDisplay.from_estimator(
+        xor(), X, plot_method="contour", levels=[0.5], linestyles="--", colors="black", **look
+    )
+    ax.scatter(*X.T, s=120, c="white", edgecolors="black")
+    for point, label in zip(X, y, strict=True):
+        style = {"textcoords": "offset points", "ha": "center", "color": "white"}
+        ax.annotate(label, point, (0, 10), **style)
+    ax.set(xlabel="x0", ylabel="x1", aspect="equal", xticks=[0, 1], yticks=[0, 1])
+    figure.colorbar(probability.surface_, ax=ax, label="Probability of odd", ticks=[0, 0.5, 1])
+    return figure
+
+
+def loss_curves() -> plt.Figure:
+    """Draw how XOR is learnt at several learning rates."""
+    fits = {rate: xor(rate) for rate in (0.003, 0.01, 0.03, 0.1, 0.3)}
+    display = LossCurveDisplay.from_estimators(fits)
+    display.ax_.get_legend().set_title("learning_rate_init")
+    return display.figure_
+
+
+def loss_validation() -> plt.Figure:
+    """Draw how a fit is stopped early."""
+    clf = ScratchMLPClassifier(early_stopping=True, scoring="neg_log_loss", random_state=0)
+    return LossCurveDisplay.from_estimator(clf.fit(*load_breast_cancer(return_X_y=True))).figure_
+
+
+def network_iris() -> plt.Figure:
+    """Draw a network with two hidden layers."""
+    iris = load_iris(as_frame=True)
+    clf = ScratchMLPClassifier((6, 4), random_state=0)
+    return NetworkDisplay.from_estimator(clf.fit(iris.data, iris.target_names[iris.target])).figure_
+
+
+def network_digits() -> plt.Figure:
+    """Draw a network that is too wide for nodes."""
+    clf = ScratchMLPClassifier((100, 30), random_state=0)
+    return NetworkDisplay.from_estimator(clf.fit(*load_digits(return_X_y=True))).figure_
+
+
+def hidden_units() -> plt.Figure:
+    """Draw where in the plane each hidden unit is active."""
+    moons, labels = make_moons(300, noise=0.2, random_state=0)
+    clf = ScratchMLPClassifier((8,), learning_rate_init=0.1, random_state=0).fit(moons, labels)
+    side = np.linspace(moons.min(0) - 0.3, moons.max(0) + 0.3, 150)
+    plane = np.meshgrid(*side.T)
+    (activations,) = clf.hidden_activations(np.column_stack([part.ravel() for part in plane]))
+    figure, axes = plt.subplots(
+        2, 4, figsize=(8, 4), sharex=True, sharey=True, layout="constrained"
+    )
+    bound = np.abs(activations).max()
+    for i, (ax, a) in enumerate(zip(axes.flat, activations.T, strict=True)):
+        image = ax.pcolormesh(
+            *plane, a.reshape(plane[0].shape), cmap="PuOr", vmin=-bound, vmax=bound
+        )
+        for label, marker in enumerate("os"):
+            points = moons[labels == label]
+            ax.scatter(*points.T, s=4, c="white", edgecolors="black", linewidths=0.4, marker=marker)
+        ax.set_title(f"unit {i}", fontsize=10)
+    figure.colorbar(image, ax=axes, label="Activation")
+    return figure
+
+
+PICTURES = [
+    network_xor,
+    boundary_xor,
+    loss_curves,
+    loss_validation,
+    network_iris,
+    network_digits,
+    hidden_units,
+]
+
+
+def main(folder: Path) -> None:
+    """Write the pictures to the folder."""
+    folder.mkdir(exist_ok=True)
+    for draw in PICTURES:
+        figure, path = draw(), folder / f"{draw.__name__}.png"
+        figure.savefig(path, dpi=110)
+        plt.close(figure)
+        # A palette makes the file several times smaller.
+        Image.open(path).convert("RGB").quantize(256).save(path, optimize=True)
+        print(f"wrote {path}")
+
+
+if __name__ == "__main__":
+    main(Path(*sys.argv[1:2] or [Path(__file__).parents[1] / "images"]))

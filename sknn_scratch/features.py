@@ -1,0 +1,74 @@
+r"""Features as the network sees them: of one scale, and bounded.
+
+Raw columns come on every scale, and a unit whose inputs differ by a factor of a million learns from
+the largest alone. So each column is centred and scaled,
+
+.. math:: x = (X - \mu) / s,
+
+and then bounded smoothly, so that a value far out cannot outweigh all others,
+
+.. math:: x \leftarrow \frac{x}{\sqrt{1 + (x / 3)^2}} .
+
+Within one standard deviation that changes x by at most 5 %, and no value is beyond ±3.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+from scipy.sparse import issparse
+from sklearn.preprocessing import MaxAbsScaler, StandardScaler
+from sklearn.utils.sparsefuncs import inplace_column_scale
+
+#: What no scaled value goes beyond.
+BOUND = 3.0
+
+#: Scaled values are cut here before they are squared, which would overflow.
+FAR_OUT = 1e6
+
+
+class Scaling(NamedTuple):
+    """What is subtracted from each column, and what it is then divided by, (n_features,) each."""
+
+    mean: NDArray
+    scale: NDArray
+
+    def __call__(self, X: Any, dtype: DTypeLike) -> NDArray:
+        """Scaled and bounded copy of X, (n, n_features), dense or CSR, of this dtype."""
+        if issparse(X):
+            x = X.astype(dtype, copy=True)
+            x.sum_duplicates()
+            inplace_column_scale(x, 1 / self.scale)
+            _bound(x.data)
+        else:
+            x = X - self.mean
+            x /= self.scale
+            x = x.astype(dtype, copy=False)
+            _bound(x)
+        return x
+
+
+def _bound(x: NDArray) -> None:
+    """Overwriting x with x / sqrt(1 + (x / BOUND)²)."""
+    np.clip(x, -FAR_OUT, FAR_OUT, out=x)
+    square = x * (1 / BOUND)
+    square *= square
+    square += 1
+    x /= np.sqrt(square, square)
+
+
+def scaling_of(X: NDArray, sample_weight: NDArray | None) -> Scaling:
+    """Scaling of the columns of X, (n, n_features), with weighted rows.
+
+    Dense columns are centred on their mean and divided by their standard deviation; a constant
+    column becomes zero. Columns of zeros and ones stay as they are: divided by its deviation, a
+    rare one would be far out. Sparse columns (CSR) must keep their zeros: they are not centred, but
+    divided by their largest absolute value.
+    """
+    if sample_weight is not None:
+        X, sample_weight = X[sample_weight > 0], sample_weight[sample_weight > 0]
+    if issparse(X):
+        return Scaling(np.zeros(X.shape[1]), MaxAbsScaler().fit(X).scale_)
+    scaler = StandardScaler().fit(X, sample_weight=sample_weight)
+    zero_one = ((X == 0) | (X == 1)).all(axis=-2)
+    return Scaling(np.where(zero_one, 0.0, scaler.mean_), np.where(zero_one, 1.0, scaler.scale_))

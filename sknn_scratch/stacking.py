@@ -1,0 +1,533 @@
+"""The joblib backend "stacked": networks that are fitted at the same time train as one stack.
+
+joblib hands a backend tasks to run, say the fits of a grid search. Here each task runs in a thread
+of its own, one after the other, until it has a network to train: then it waits, and the next task
+runs. When all of them wait or have ended, their networks are trained in stacks,
+and the tasks go on where they were. Neither who calls joblib nor what the tasks call has to know.
+
+:class:`StackedBackend` is what joblib sees. The tasks of a call, and those of the calls nested in
+it, share one :class:`Meeting`, which decides who may run. A fit takes part by
+:func:`train_together`.
+"""
+
+import heapq
+import math
+import threading
+import time
+import traceback
+import warnings
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from itertools import count
+from numbers import Integral
+from types import TracebackType
+from typing import Any, NamedTuple
+
+import joblib
+from joblib.parallel import ParallelBackendBase
+from scipy.sparse import issparse
+
+from sknn_scratch.training import Epoch, TrainingJob, TrainingResult, train
+
+#: Tasks that may be under way at once, if nothing else is said.
+MAX_STACK = 256
+
+#: Bytes of training data of the tasks under way, if nothing else is said.
+MEMORY = 1 << 28
+
+#: Bytes that one update of a stack may work on, to stay in the cache of a core.
+CACHE = 1 << 20
+
+#: Seconds after which a running task no longer keeps others from running beside it.
+HASTE = 0.1
+
+#: Seconds without any news after which those who wait do so no longer: they are trained without
+#: the others, and who has been trained runs on. So tasks that wait for each other come to an end.
+PATIENCE = 1.0
+
+#: Seconds that tasks get to come to their end after a call has ended early.
+GRACE = 5.0
+
+
+class Cancelled(BaseException):
+    """Nobody wants the result of a task any more: the call it belongs to has ended early."""
+
+
+class Crew:
+    """The tasks of one call of joblib.Parallel."""
+
+    def __init__(self, meeting: "Meeting", parent: "Crew | None"):
+        self.meeting, self.parent = meeting, parent
+        self.depth: int = parent.depth + 1 if parent else 0
+        self.ended_early = False
+
+    def is_cancelled(self) -> bool:
+        """Whether this call, or one that it is nested in, has ended early."""
+        return self.ended_early or (self.parent is not None and self.parent.is_cancelled())
+
+
+class Outcome(Future):
+    """Result of a task, to come."""
+
+    get = Future.result  # what joblib before 1.3 asks for it by
+
+
+class Failure(NamedTuple):
+    """What became of all tasks of a stack if its training has raised."""
+
+    error: BaseException
+    traceback: TracebackType | None
+
+
+class Task:
+    """A function to call, and where its thread stands."""
+
+    def __init__(self, call: Callable[[], Any], crew: Crew):
+        self.call, self.crew = call, crew
+        self.outcome = Outcome()
+        self.thread: threading.Thread | None = None
+        self.turn = threading.Event()
+        self.job: TrainingJob
+        self.stack: list[Task] | None = None
+        """The stack that its thread is to train."""
+        self.trained: TrainingResult | Failure
+        self.error: BaseException | None = None
+        """What its own part in the training has raised."""
+
+    def go_on(self) -> None:
+        """Let its thread run."""
+        if self.thread is not None:
+            self.turn.set()
+            return
+        self.thread = threading.Thread(target=self._run, name="stacked-task", daemon=True)
+        self.crew.meeting.keep(self.thread)
+        self.thread.start()
+
+    def _run(self) -> None:
+        _here.task = self
+        try:
+            if self.crew.is_cancelled():
+                raise Cancelled
+            result = self.call()
+        except BaseException as error:
+            # joblib does not keep the traceback of what it raises again.
+            error.add_note("In the task:\n" + "".join(traceback.format_tb(error.__traceback__)))
+            self.outcome.set_exception(error.with_traceback(None))
+        else:
+            self.outcome.set_result(result)
+        self.crew.meeting.pause(self)
+
+    def take_part(self, job: TrainingJob) -> None:
+        """Have a network to train: one that leaves the stack if it raises, or if nobody wants it.
+
+        So neither holds up or harms the networks that share the stack.
+        """
+        self.job, self.error = job, None
+        watchers = [self._shielded(watch, True) for watch in job.watchers]
+        job.watchers = [*watchers, self._is_over]
+        if job.validate is not None:
+            job.validate = self._shielded(job.validate, (math.nan, math.nan))
+
+    def _is_over(self, epoch: Epoch) -> bool:
+        """Watcher of the training: end it if something was raised or nobody wants the result."""
+        return self.error is not None or self.crew.is_cancelled()
+
+    def _shielded(self, function: Callable[[Any], Any], otherwise: Any) -> Callable[[Any], Any]:
+        """Put a function into another that keeps the error, and returns something, if it raises."""
+
+        def call(argument: Any) -> Any:
+            try:
+                return function(argument)
+            except BaseException as error:
+                self.error = error
+                return otherwise
+
+        return call
+
+    def take_home(self) -> TrainingResult:
+        """Return what has been trained, or raise what has been raised instead."""
+        trained = self.trained
+        del self.job, self.trained
+        if isinstance(trained, Failure):
+            raise trained.error.with_traceback(trained.traceback)
+        if self.error is not None:
+            raise self.error
+        if self.crew.is_cancelled():
+            raise Cancelled
+        return trained
+
+
+class Meeting:
+    """Where tasks run, wait for each other and are trained together.
+
+    A task *runs*, until it ends or has a network to train: then it *waits*. When nobody runs any
+    more, and nobody is left who could begin, those who wait are *trained*, in stacks that fit into
+    the cache, on ``cores`` threads. Then they stand in *line* to run on.
+
+    One task runs at a time. At most one thread can execute Python anyway, and scikit-learn sets the
+    filters of warnings, which belong to the process, at the beginning of each task. Beside a task
+    that takes long, others run, up to ``cores`` in all. The lock guards all of that.
+    """
+
+    def __init__(self, cores: int, max_stack: int | None):
+        self.cores, self.max_stack = cores, max_stack
+        self.lock = threading.Lock()
+        self.queue: list[tuple[int, int, Task]] = []
+        """Heap of tasks that have not begun, those of inner calls first."""
+        self.numbers = count()
+        self.threads: list[threading.Thread] = []
+        self.running: dict[Task, float] = {}
+        """Tasks that run, and since when."""
+        self.waiting: list[Task] = []
+        self.stacks: deque[list[Task]] = deque()
+        """What is yet to be trained of those who have met."""
+        self.training = 0
+        """How many stacks are being trained."""
+        self.line: deque[Task] = deque()
+        self.under_way = 0
+        """Tasks that have begun and not ended, but for those that wait for an inner call."""
+        self.largest = 1
+        """Bytes of training data of the largest job so far."""
+        self.dispatching: set[Crew] = set()
+        """Calls that may hand in more tasks at once."""
+        self.news = time.monotonic()
+        self.closed = threading.Event()
+        self.clock = threading.Thread(target=self._watch_time, name="stacked-clock", daemon=True)
+        self.clock.start()
+
+    # ------------------------------------------------------------ what happens
+
+    def submit(self, task: Task) -> None:
+        """Take a task to run."""
+        with self.lock:
+            heapq.heappush(self.queue, (-task.crew.depth, next(self.numbers), task))
+            self._advance()
+
+    def pause(self, task: Task) -> None:
+        """Note that a task does not run any more: it has ended, or waits for an inner call."""
+        with self.lock:
+            self.running.pop(task, None)
+            self.under_way -= 1
+            self._advance()
+
+    def resume(self, task: Task) -> None:
+        """Note that a task whose inner call has ended runs on."""
+        with self.lock:
+            self.running[task] = time.monotonic()
+            self.under_way += 1
+
+    def train(self, task: Task, job: TrainingJob) -> TrainingResult:
+        """Wait until the job has been trained."""
+        with self.lock:
+            if task.crew.is_cancelled():
+                raise Cancelled
+            task.take_part(job)
+            self.largest = max(self.largest, job.X.data.nbytes + job.Y.nbytes)
+            self.running.pop(task, None)
+            self.waiting.append(task)
+            self._advance()
+        while True:
+            task.turn.wait()
+            task.turn.clear()
+            if task.stack is None:
+                break
+            self._train_stack(task.stack)
+            task.stack = None
+        return task.take_home()
+
+    def _train_stack(self, stack: list[Task]) -> None:
+        trained: Sequence[TrainingResult | Failure]
+        try:
+            trained = train([task.job for task in stack])
+        except BaseException as error:
+            trained = [Failure(error, error.__traceback__)] * len(stack)
+        with self.lock:
+            self.training -= 1
+            for task, result in zip(stack, trained, strict=True):
+                task.trained = result
+                self.line.append(task)
+            self._advance()
+
+    def dispatched(self, crew: Crew) -> None:
+        """Note that a call has handed in all tasks that it does before it waits for a result."""
+        with self.lock:
+            self.dispatching.discard(crew)
+            self._advance()
+
+    def cancel(self, crew: Crew) -> None:
+        """End a call early: nobody runs on for it, and nobody else is held up."""
+
+        def unwanted(task: Task) -> bool:
+            return task.crew.is_cancelled()
+
+        with self.lock:
+            crew.ended_early = True
+            unbegun = [task for *_, task in self.queue if unwanted(task)]
+            self.queue = [entry for entry in self.queue if not unwanted(entry[-1])]
+            heapq.heapify(self.queue)
+            for tasks in (self.waiting, self.line, *self.stacks):
+                for task in filter(unwanted, list(tasks)):
+                    tasks.remove(task)
+                    task.trained = Failure(Cancelled(), None)
+                    self.running[task] = time.monotonic()
+                    task.go_on()
+            self.stacks = deque(stack for stack in self.stacks if stack)
+            self._advance()
+        for task in unbegun:
+            task.outcome.set_exception(Cancelled())
+
+    def keep(self, thread: threading.Thread) -> None:
+        """Keep a thread that is about to start, to wait for its end later."""
+        if len(self.threads) > 4 * MAX_STACK:
+            self.threads = [thread for thread in self.threads if thread.is_alive()]
+        self.threads.append(thread)
+
+    def close(self, *, cancelled: bool) -> None:
+        """Wait for the threads to end. Those that have been cancelled get a limited time."""
+        deadline = time.monotonic() + GRACE
+        for thread in self.threads:
+            if thread.ident is not None:  # if an interrupt has not come before it was started
+                thread.join(max(0.0, deadline - time.monotonic()) if cancelled else None)
+        self.closed.set()
+        self.clock.join()
+
+    # ------------------------------------------------------------ who is next
+
+    def _watch_time(self) -> None:
+        while not self.closed.wait(HASTE):
+            with self.lock:
+                self._advance(news=False)
+
+    def _advance(self, *, news: bool = True) -> None:
+        """Let go on whoever can, with the lock: something has changed, or time has passed."""
+        now = time.monotonic()
+        if news:
+            self.news = now
+        impatient = now - self.news > PATIENCE
+        while task := self._next(now, impatient):
+            self.running[task] = now
+            try:
+                task.go_on()
+            except RuntimeError:  # the system gives no more threads
+                self._put_back(task)
+                if not self.under_way:
+                    raise
+        all_are_here = not self.running and not self.dispatching
+        if self.waiting and (all_are_here or impatient) and not (self.training or self.stacks):
+            self.stacks.extend(stacks_of(self.waiting))
+            self.waiting = []
+        while self.stacks and self.training < self.cores:
+            leader, *_ = stack = self.stacks.popleft()
+            self.training += 1
+            leader.stack = stack
+            leader.go_on()
+
+    def _next(self, now: float, impatient: bool) -> Task | None:
+        """Take out who is to run next: who has been trained, or else who has not begun."""
+        room = len(self.running) < self.cores and all(
+            now - since > HASTE for since in self.running.values()
+        )
+        if self.line and (room or impatient):
+            return self.line.popleft()
+        if not (room and self.queue) or self.under_way >= self._width():
+            return None
+        self.under_way += 1
+        return heapq.heappop(self.queue)[-1]
+
+    def _put_back(self, task: Task) -> None:
+        """Leave a task for later, and make do with the threads that there are."""
+        del self.running[task]
+        self.under_way -= 1
+        task.thread = None
+        self.threads.pop()
+        heapq.heappush(self.queue, (-task.crew.depth, next(self.numbers), task))
+        self.max_stack = self.under_way
+
+    def _width(self) -> int:
+        """How many tasks may be under way."""
+        if self.max_stack is not None:
+            return self.max_stack
+        return max(self.cores, min(MAX_STACK, MEMORY // self.largest))
+
+
+def stacks_of(tasks: Sequence[Task]) -> list[list[Task]]:
+    """Put tasks into stacks of networks that can be trained as one; those with most work first."""
+    groups: dict[object, list[Task]] = defaultdict(list)
+    for task in tasks:
+        # A sparse X has no stack, so it has a key of its own.
+        groups[id(task) if issparse(task.job.X) else task.job.stack_key()].append(task)
+    stacks = []
+    for group in groups.values():
+        n = min(len(group), math.ceil(len(group) * working_set(group[0].job) / CACHE))
+        stacks += [group[i::n] for i in range(n)]
+    return sorted(stacks, key=work, reverse=True)
+
+
+def working_set(job: TrainingJob) -> int:
+    """Bytes that an update of its network reads and writes, about."""
+    n_inputs, *hidden, n_outputs = job.sizes
+    per_row = n_inputs + 2 * sum(hidden) + 6 * n_outputs
+    return (job.batch_size * per_row + 5 * job.theta.size) * job.theta.itemsize
+
+
+def work(stack: Sequence[Task]) -> int:
+    """How long a stack takes to train, relative to others."""
+    jobs = (task.job for task in stack)
+    return sum(job.max_iter * job.largest_product(len(job.Y)) for job in jobs)
+
+
+# ---------------------------------------------------------------- what joblib and the fits see
+
+_here = threading.local()
+
+
+def train_together(job: TrainingJob) -> TrainingResult:
+    """Train a job: with those of other tasks if this thread runs a task, else at once."""
+    task: Task | None = getattr(_here, "task", None)
+    if task is not None:
+        return task.crew.meeting.train(task, job)
+    (result,) = train([job])
+    return result
+
+
+class StackedBackend(ParallelBackendBase):
+    """Backend of joblib that trains networks of tasks which run at the same time as one stack.
+
+    Parameters
+    ----------
+    max_stack : int or None, default=None
+        Most tasks that are under way at once, and so most networks that can share a stack. None
+        means 256, or fewer if their training data would take more than 256 MiB.
+    """
+
+    default_n_jobs = -1
+    supports_retrieve_callback = True
+    supports_timeout = True
+    supports_sharedmem = True
+    uses_threads = True
+
+    def __init__(
+        self, nesting_level: int | None = None, max_stack: int | None = None, **settings: Any
+    ):
+        super().__init__(nesting_level=nesting_level, **settings)
+        if max_stack is not None and not (isinstance(max_stack, Integral) and max_stack >= 1):
+            raise ValueError(
+                f"max_stack must be None or a whole number from 1 on, got {max_stack!r}."
+            )
+        self.max_stack = max_stack
+        self.n_jobs = -1
+        self.lock = threading.Lock()
+        self.users = 0
+        """How many calls of this backend are under way: none, or one and then it has a crew."""
+        self.crew: Crew
+
+    def effective_n_jobs(self, n_jobs: int | None) -> int:
+        """Tell how many tasks can be under way at once."""
+        if n_jobs == 0:
+            raise ValueError("n_jobs must not be 0. Allowed are None, 1, -1 and so on.")
+        return 1 if n_jobs == 1 else self.max_stack or MAX_STACK
+
+    def configure(self, n_jobs: int = -1, parallel: Any = None, **settings: Any) -> int:
+        """Take the settings of a call; tell how many tasks can be under way at once."""
+        self.n_jobs = n_jobs
+        return super().configure(n_jobs, parallel, **settings)
+
+    def _cores(self) -> int:
+        cores: int = joblib.cpu_count()
+        n_jobs = -1 if self.n_jobs is None else self.n_jobs
+        return min(cores, n_jobs) if n_jobs > 0 else max(1, cores + 1 + n_jobs)
+
+    def start_call(self) -> None:
+        """Begin a call: a meeting of its own, or part of that of the task which makes the call."""
+        with self.lock:
+            if self.users == 0:
+                task: Task | None = getattr(_here, "task", None)
+                if task is not None:
+                    self.crew = Crew(task.crew.meeting, task.crew)
+                else:
+                    self.crew = Crew(Meeting(self._cores(), self.max_stack), None)
+                    _filters.keep()
+            self.users += 1
+        self.crew.meeting.dispatching.add(self.crew)
+
+    def stop_call(self) -> None:
+        """End a call."""
+        with self.lock:
+            self.users -= 1
+            if self.users:
+                return
+            crew = self.crew
+            del self.crew
+        crew.meeting.dispatched(crew)
+        if crew.parent is None:
+            crew.meeting.close(cancelled=crew.ended_early)
+            _filters.restore()
+
+    def submit(
+        self, func: Callable[[], Any], callback: Callable[[Future], Any] | None = None
+    ) -> Outcome:
+        """Take a task to run."""
+        task = Task(func, self.crew)
+        if callback is not None:
+            task.outcome.add_done_callback(callback)
+        self.crew.meeting.submit(task)
+        return task.outcome
+
+    apply_async = submit  # its name before joblib 1.5
+
+    def retrieve_result_callback(self, outcome: Outcome) -> Any:
+        """Return what a task has returned, or raise what it has raised."""
+        return outcome.result()
+
+    @contextmanager
+    def retrieval_context(self) -> Iterator[None]:
+        """Context in which a call waits for the results of its tasks."""
+        crew, task = self.crew, getattr(_here, "task", None)
+        crew.meeting.dispatched(crew)
+        if task is not None:
+            crew.meeting.pause(task)
+        try:
+            yield
+        finally:
+            if task is not None:
+                crew.meeting.resume(task)
+
+    def abort_everything(self, ensure_ready: bool = True) -> None:
+        """End a call early."""
+        if self.users:
+            self.crew.meeting.cancel(self.crew)
+
+    def get_nested_backend(self) -> tuple[ParallelBackendBase, None]:
+        """Backend for calls that a task makes: they take part in the same meeting."""
+        return StackedBackend(nesting_level=self.nesting_level + 1, max_stack=self.max_stack), None
+
+
+class _Filters:
+    """Keeps the filters of warnings as they are as long as anybody needs them.
+
+    scikit-learn sets them anew in each task and puts them back afterwards. As they belong to the
+    process, and not to the thread, they would end up as one of the tasks has set them.
+    """
+
+    def __init__(self) -> None:
+        self.lock, self.users = threading.Lock(), 0
+
+    def keep(self) -> None:
+        with self.lock:
+            if self.users == 0:
+                self.context = warnings.catch_warnings()
+                self.context.__enter__()
+            self.users += 1
+
+    def restore(self) -> None:
+        with self.lock:
+            self.users -= 1
+            if self.users == 0:
+                self.context.__exit__(None, None, None)
+
+
+_filters = _Filters()
+
+joblib.register_parallel_backend("stacked", StackedBackend)

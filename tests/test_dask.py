@@ -1,0 +1,85 @@
+"""Beyond one process: a search on a Dask cluster, and a table larger than memory. And examples."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from distributed import Client, LocalCluster
+from joblib import parallel_config
+from numpy.testing import assert_array_equal
+from sklearn.base import clone
+from sklearn.datasets import load_breast_cancer
+from sklearn.metrics import brier_score_loss
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import RobustScaler
+
+import sknn_scratch
+from sknn_scratch import ScratchMLPClassifier
+
+EXAMPLES = Path(__file__).parents[1] / "docs" / "examples"
+
+
+def example(name: str, *options: str) -> list[str]:
+    """Lines that an example prints."""
+    run = subprocess.run(
+        [sys.executable, "-W", "error", EXAMPLES / name, *options],
+        env={**os.environ, "PYTHONPATH": str(Path(sknn_scratch.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert run.returncode == 0, run.stderr
+    return run.stdout.splitlines()
+
+
+def test_a_search_on_a_cluster_of_two_processes():
+    def score(model, X, y):
+        brier = brier_score_loss(y, model.predict_proba(X)[:, 1])
+        return {"brier": -brier, "process": os.getpid()}
+
+    X, y = load_breast_cancer(return_X_y=True)
+    pipeline = make_pipeline(RobustScaler(), ScratchMLPClassifier(max_iter=10, random_state=0))
+    grid = {"scratchmlpclassifier__hidden_layer_sizes": [5, (20, 10), 50, 200]}
+    search = GridSearchCV(pipeline, grid, cv=3, scoring=score, refit="brier")
+    local = clone(search).fit(X, y)
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        Client(cluster),
+        parallel_config(backend="dask"),
+    ):
+        remote = clone(search).fit(X, y)
+
+    def results(search, name):
+        return np.array([search.cv_results_[f"split{k}_test_{name}"] for k in range(3)])
+
+    assert set(results(local, "process").flat) == {os.getpid()}
+    assert len(set(results(remote, "process").flat) - {os.getpid()}) == 2
+    assert_array_equal(results(remote, "brier"), results(local, "brier"))
+    assert len(np.unique(results(local, "brier"))) == 12
+    assert remote.best_params_ == local.best_params_
+    assert_array_equal(remote.predict_proba(X), local.predict_proba(X))
+
+
+def test_the_example_of_a_cluster():
+    local, remote, same, best = example("dask_search.py")
+    assert local.startswith("27 fits, processes: 1, ")
+    assert remote.startswith("27 fits, processes: 2, ")
+    assert same == "The same scores: True"
+    assert float(best.split()[-1]) > 0.95
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits its memory as only Linux can")
+def test_the_example_of_a_table_larger_than_memory():
+    lines = example(
+        "out_of_core.py", "--rows", "400_000", "--partition", "10_000", "--memory", "20"
+    )
+    table, before, score, best_score, peak, at_once = lines
+    assert table == "Table: 400,000 rows, 32 MB"
+    assert float(score.split()[-1]) < float(best_score.split()[-1]) + 0.02
+    before, peak = (int(line.split(": ")[1].split(" MB")[0]) for line in (before, peak))
+    assert peak <= before + 20
+    assert at_once == "The table at once: ArrowMemoryError"
