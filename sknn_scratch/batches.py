@@ -1,7 +1,7 @@
 """Minibatches: how many rows, which rows, in which order."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 #: About how many rows :func:`equal_batches` puts into a batch, if there are as many.
 AUTO_BATCH_SIZE = 64
@@ -9,6 +9,7 @@ AUTO_BATCH_SIZE = 64
 #: Bounds of :func:`planned_epochs`.
 AUTO_EPOCHS = 60
 LEAST_UPDATES = 250
+LEAST_UPDATES_TIMES_UNITS = 8000
 MOST_UPDATES = 5000
 
 
@@ -28,13 +29,15 @@ def equal_batches(n_samples: int) -> int:
     return math.ceil(n_samples / n_batches)
 
 
-def planned_epochs(n_samples: int, batch_size: int) -> int:
+def planned_epochs(n_samples: int, batch_size: int, hidden_sizes: Sequence[int]) -> int:
     """Epochs of a run with ``max_iter="auto"``: enough updates, but not more than enough.
 
     Small tables need many epochs to get anywhere, large ones few. So: ``AUTO_EPOCHS``, but at least
-    ``LEAST_UPDATES`` updates of the parameters and at most ``MOST_UPDATES``.
+    ``LEAST_UPDATES`` updates of the parameters (more below 32 units) and at most ``MOST_UPDATES``.
     """
     updates_per_epoch = math.ceil(n_samples / batch_size)
-    least = math.ceil(LEAST_UPDATES / updates_per_epoch)
+    narrowest = min(hidden_sizes, default=LEAST_UPDATES_TIMES_UNITS)
+    least_updates = max(LEAST_UPDATES, LEAST_UPDATES_TIMES_UNITS / narrowest)
+    least = math.ceil(min(least_updates, MOST_UPDATES) / updates_per_epoch)
     most = math.ceil(MOST_UPDATES / updates_per_epoch)
     return max(least, min(AUTO_EPOCHS, most))

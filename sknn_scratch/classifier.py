@@ -34,6 +34,7 @@ from sknn_scratch._compat import (
 )
 from sknn_scratch.activations import ACTIVATIONS
 from sknn_scratch.batches import equal_batches, planned_epochs
+from sknn_scratch.callbacks import CallbackSupport, FitTask, fit_task
 from sknn_scratch.features import Scaling, scaling_of
 from sknn_scratch.losses import chance_loss
 from sknn_scratch.network import (
@@ -48,8 +49,9 @@ from sknn_scratch.network import (
     theta_of,
 )
 from sknn_scratch.regularisation import input_dropout_for, weight_decay_for
-from sknn_scratch.schedules import Schedule
+from sknn_scratch.schedules import Schedule, learning_rate_for
 from sknn_scratch.solvers import SGD, Adam, Solver
+from sknn_scratch.stacking import train_together
 from sknn_scratch.stopping import NoImprovement
 from sknn_scratch.targets import (
     class_weights,
@@ -64,7 +66,6 @@ from sknn_scratch.training import (
     SolverProgress,
     TrainingJob,
     TrainingResult,
-    train,
     train_lbfgs,
 )
 from sknn_scratch.validation import Validation
@@ -120,7 +121,7 @@ def _solver_is_stochastic(estimator: "ScratchMLPClassifier") -> bool:
     return True
 
 
-class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
+class ScratchMLPClassifier(CallbackSupport, ClassifierMixin, BaseEstimator):
     r"""Multilayer perceptron of sigmoid units, trained by backpropagation of the squared error.
 
     Features are scaled inside (``scale_features``). Then each layer computes
@@ -132,7 +133,7 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
 
     Parameters, methods and attributes are those of
     :class:`sklearn.neural_network.MLPClassifier`, and a few more. With ``activation="relu"``,
-    ``hidden_layer_sizes=(100,)``, ``batch_size=min(200, n_samples)``,
+    ``hidden_layer_sizes=(100,)``, ``alpha=1e-4``, ``batch_size=min(200, n_samples)``,
     ``learning_rate="constant"``, ``learning_rate_init=0.001``, ``max_iter=200``,
     ``loss="log_loss"``, ``init="glorot"``, ``scale_features=False``, ``input_dropout=0``,
     ``weight_decay=0`` and ``beta_2=0.999`` the same ``random_state`` gives the same network as
@@ -149,8 +150,8 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
     solver : {"lbfgs", "sgd", "adam"}, default="adam"
         "sgd" and "adam" work on minibatches; "lbfgs" (SciPy's L-BFGS-B) on all rows at once, which
         is often better for a few hundred rows.
-    alpha : float, default=0.0001
-        Strength of the L2 penalty, which is divided by the number of rows.
+    alpha : float, default=0.0
+        Strength of the L2 penalty, which is divided by the number of rows. See ``weight_decay``.
     batch_size : int or "auto", default="auto"
         Rows of a minibatch. "auto" cuts the rows into batches of equal size, of about 64 rows;
         ``batch_size_`` tells what was used.
@@ -163,13 +164,15 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
         - "cosine": half a cosine wave, down to zero at ``max_iter``. Training does not stop on a
           plateau then, unless ``early_stopping`` is set. ``partial_fit`` has no planned end, and
           goes on at ``learning_rate_init``.
-    learning_rate_init : float, default=0.01
-        Learning rate at the start.
+    learning_rate_init : float or "auto", default="auto"
+        Learning rate at the start. "auto" is 0.01 for "adam" and 0.1 for "sgd", and more below 40
+        hidden units, in proportion; ``learning_rate_init_`` tells what was used.
     power_t : float, default=0.5
         Exponent of "invscaling".
     max_iter : int or "auto", default="auto"
-        Most epochs (for "lbfgs": iterations). "auto" means 60 epochs, but at least 250 and at most
-        about 5,000 updates; 1,000 iterations for "lbfgs". ``n_iter_`` tells what was done.
+        Most epochs (for "lbfgs": iterations). "auto" means 60 epochs, but at least 250 updates
+        (8,000 / n_units below 32 hidden units) and at most about 5,000; 1,000 iterations for
+        "lbfgs". ``n_iter_`` tells what was done.
     loss : {"squared_error", "log_loss"}, default="squared_error"
         Squared error of the probabilities (the Brier score), or cross-entropy.
     init : {"scaled", "glorot"}, default="scaled"
@@ -189,11 +192,12 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
         count by their weights. ``input_dropout_`` tells what was used. Not used by "lbfgs".
     weight_decay : float or "auto", default="auto"
         Decoupled weight decay: each update first multiplies the weights (not the biases) by
-        1 - learning rate * weight_decay. "auto" is 400 / max(n_samples, 250), times the noise in
-        the data: the loss after the first quarter of the epochs, as a share of the loss of always
-        predicting the frequencies of the classes; until then nothing decays. ``weight_decay_``
-        tells what was used. Not used by "lbfgs"; ``partial_fit`` measures no noise, and goes by
-        that of an earlier ``fit``, or does not decay.
+        1 - learning rate * weight_decay. "auto" is such that this is 1 - 4 / max(n_samples, 250)
+        at the start, times the noise in the data: the loss after the first quarter of the epochs,
+        as a share of the loss of always predicting the frequencies of the classes; until then
+        nothing decays. ``weight_decay_`` tells what was used. Not used by "lbfgs";
+        ``partial_fit`` measures no noise, and goes by that of an earlier ``fit``, or does not
+        decay.
     class_weight : "balanced", dict, list of dict or None, default=None
         Weights of classes, which multiply ``sample_weight``. "balanced" weights them inversely to
         their frequencies in y; a dict gives weights by class, 1 where it has none; multilabel y
@@ -230,7 +234,7 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
         Share of the rows set aside for ``early_stopping``.
     beta_1 : float, default=0.9
         Decay of the running mean of the gradient of "adam".
-    beta_2 : float, default=0.99
+    beta_2 : float, default=0.95
         Decay of the running mean of the squared gradient of "adam".
     epsilon : float, default=1e-8
         Keeps the quotient of "adam" finite.
@@ -272,6 +276,8 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
         to) or "interrupted" (Ctrl-C); of "lbfgs" "converged", or SciPy's words why it did not.
     batch_size_ : int
         Rows of a minibatch.
+    learning_rate_init_ : float
+        Learning rate at the start.
     input_dropout_ : float
         Share of the columns that each update left out.
     weight_decay_ : float
@@ -320,7 +326,7 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
         "alpha": [Interval(Real, 0, None, closed="left")],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "learning_rate": [StrOptions({"constant", "invscaling", "adaptive", "cosine"})],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "learning_rate_init": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
         "power_t": [Interval(Real, 0, None, closed="left")],
         "max_iter": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "loss": [StrOptions({"squared_error", "log_loss"})],
@@ -360,10 +366,10 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
         activation: str = "centered_logistic",
         *,
         solver: str = "adam",
-        alpha: float = 0.0001,
+        alpha: float = 0.0,
         batch_size: int | str = "auto",
         learning_rate: str = "cosine",
-        learning_rate_init: float = 0.01,
+        learning_rate_init: float | str = "auto",
         power_t: float = 0.5,
         max_iter: int | str = "auto",
         loss: str = "squared_error",
@@ -384,7 +390,7 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
         scoring: str | Callable | None = None,
         validation_fraction: float = 0.1,
         beta_1: float = 0.9,
-        beta_2: float = 0.99,
+        beta_2: float = 0.95,
         epsilon: float = 1e-8,
         n_iter_no_change: float = 10,
         max_fun: int = 15000,
@@ -470,6 +476,8 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
         UserWarning
             If the user interrupted training (Ctrl-C); what was learnt until then is kept.
         """
+        # Before what puts the estimator back, as scikit-learn needs its context until the end.
+        task = fit_task(self, "fit", X, y, sample_weight)
         with _all_or_nothing(self):
             again = self.warm_start and hasattr(self, "coefs_")
             X, y = self._validate(X, y, reset=not again)
@@ -478,7 +486,7 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
             else:
                 self.classes_ = classes_of(y)
             validation_set = self._validate_set(X_val, y_val, sample_weight_val)
-            job, result = self._fit(X, y, sample_weight, validation_set, again=again)
+            job, result = self._fit(X, y, sample_weight, validation_set, again=again, task=task)
         self._report(job, result)
         return self
 
@@ -520,6 +528,7 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
                 "partial_fit does not support early_stopping=True: it trains one epoch, on rows "
                 "that are all its own. Set early_stopping=False."
             )
+        task = fit_task(self, "partial_fit", X, y, sample_weight)
         with _all_or_nothing(self):
             again = hasattr(self, "coefs_")
             X, y = self._validate(X, y, reset=not again)
@@ -527,7 +536,7 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
             if not is_multilabel(y):
                 require_two(self.classes_, "classes")
             self._check_known_classes(y)
-            job, result = self._fit(X, y, sample_weight, again=again, partial=True)
+            job, result = self._fit(X, y, sample_weight, again=again, partial=True, task=task)
         if result.reason == "interrupted":
             self._report(job, result)
         return self
@@ -541,6 +550,7 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
         *,
         again: bool,
         partial: bool = False,
+        task: FitTask | None,
     ) -> tuple[TrainingJob, TrainingResult]:
         """Train on validated X and y, from the fitted parameters if again, and adopt the result."""
         sample_weight = self._row_weights(X, y, sample_weight)
@@ -564,11 +574,17 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
         job.stopping = self._stopping(theta, again=again, stops_early=stops_early)
         if validation is not None:
             job.validate = self._validation(validation, sizes)
+        if task is not None:
+            data = {"X": X, "y": y, "sample_weight": sample_weight, "X_val, y_val": validation_set}
+            data["the fit that it goes on from"] = theta if again else None
+            task.begin(job, data, lambda result: self._fitted_with(job, result, again=again))
         if self.solver == "lbfgs":
             result = train_lbfgs(job, self.tol, self.max_fun)
         else:
-            (result,) = train([job])
+            result = train_together(job)
         self._adopt(job, result, again=again)
+        if task is not None:
+            task.end()
         return job, result
 
     def _validate_set(
@@ -731,6 +747,7 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
         seen = self.t_ if again and partial else 0
         weight = seen + float(n if sample_weight is None else sample_weight.sum())
         self.batch_size_ = self._batch_size(n)
+        self.learning_rate_init_ = self._learning_rate()
         self.input_dropout_ = self._input_dropout(sizes[0], weight)
         drops, noisy = self.input_dropout_ > 0, self.weight_decay == "auto" and not partial
         return TrainingJob(
@@ -846,7 +863,7 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
             return self.max_iter
         if self.solver == "lbfgs":
             return AUTO_LBFGS_ITERATIONS
-        return planned_epochs(n, batch_size)
+        return planned_epochs(n, batch_size, self._hidden_sizes())
 
     def _input_dropout(self, n_features: int, weight: float) -> float:
         """Share of the inputs that each update leaves out, for rows of this weight in all."""
@@ -858,19 +875,24 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
         """Weight decay before it is scaled by the noise, for rows of this weight in all."""
         if not isinstance(self.weight_decay, str):
             return float(self.weight_decay)
-        return weight_decay_for(weight)
+        return weight_decay_for(weight, self.learning_rate_init_)
 
     def _solver(self) -> Solver:
         if self.solver == "sgd":
             return SGD(self.momentum, self.nesterovs_momentum)
         return Adam(self.beta_1, self.beta_2, self.epsilon)
 
+    def _learning_rate(self) -> float:
+        if isinstance(self.learning_rate_init, str):
+            return learning_rate_for(self.solver, self._hidden_sizes())
+        return float(self.learning_rate_init)
+
     def _schedule(self, *, partial: bool) -> Schedule:
         # "cosine" comes down towards a planned end, and partial_fit has none.
         endless = partial and self.learning_rate == "cosine"
         ignored = self.solver == "adam" and self.learning_rate in ("invscaling", "adaptive")
         name = "constant" if endless or ignored else self.learning_rate
-        return Schedule(name, self.learning_rate_init, self.power_t)
+        return Schedule(name, self.learning_rate_init_, self.power_t)
 
     def _stopping(self, theta: NDArray, *, again: bool, stops_early: bool) -> NoImprovement | None:
         """Rule for when training has stalled, where it left off if the fit goes on."""
@@ -914,7 +936,7 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
         if result.reason == "diverged" or not np.isfinite(theta).all():
             raise ValueError(
                 f"Training overflowed in epoch {result.n_iter} with learning_rate_init="
-                f"{self.learning_rate_init}: loss {result.loss}. Solver produced non-finite "
+                f"{self.learning_rate_init_}: loss {result.loss}. Solver produced non-finite "
                 "parameter weights or losses. Lower learning_rate_init, or scale the features, "
                 "for instance with sklearn.preprocessing.StandardScaler."
             )
@@ -936,7 +958,8 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
             self.best_validation_score_ = max(self.validation_scores_, default=None)
         if rule is not None and rule.keep_best:
             self.best_loss_ = None
-            self.best_iter_ = 1 + int(np.argmax(scores_before + result.scores))
+            scores = scores_before + result.scores
+            self.best_iter_ = 1 + int(np.argmax(scores)) if scores else None
         self._no_improvement_count = 0 if rule is None else rule.count
         self._solver_state = {
             "solver": self.solver,
@@ -946,6 +969,14 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
             "noise": result.progress.noise,
             "arrays": result.progress.state,
         }
+
+    def _fitted_with(
+        self, job: TrainingJob, result: TrainingResult, *, again: bool
+    ) -> dict[str, Any]:
+        """Return the attributes of this estimator if training gave that."""
+        fitted = copy(self)
+        fitted._adopt(job, result, again=again)
+        return fitted.__dict__
 
     def _report(self, job: TrainingJob, result: TrainingResult) -> None:
         """Print why training ended, if verbose; warn if it should have gone on."""
@@ -961,7 +992,7 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
                 "until then is kept.",
                 stacklevel=2,
             )
-        elif self.solver == "lbfgs" and result.reason != "converged":
+        elif self.solver == "lbfgs" and result.reason not in ("converged", "callback"):
             warnings.warn(
                 f"lbfgs failed to converge after {result.n_iter} iteration(s): {result.reason}. "
                 f"Increase max_iter={job.max_iter} or max_fun={self.max_fun}, or scale the "
@@ -986,7 +1017,7 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
             warnings.warn(
                 f"The network is no better than chance: its loss, {result.loss:.3g}, is over the "
                 f"{chance:.3g} of always predicting the frequencies of the classes. Change "
-                f"learning_rate_init={self.learning_rate_init} (lower it if loss_curve_ rises, "
+                f"learning_rate_init={self.learning_rate_init_} (lower it if loss_curve_ rises, "
                 "raise it or max_iter if it is flat), or scale the features, for instance with "
                 "sklearn.preprocessing.StandardScaler.",
                 ConvergenceWarning,
@@ -1140,11 +1171,10 @@ class ScratchMLPClassifier(ClassifierMixin, BaseEstimator):
 
 
 def _print_epoch(epoch: Epoch) -> None:
-    validation = (
-        ""
-        if epoch.score is None
-        else f", validation loss = {epoch.validation_loss:.6f}, score = {epoch.score:.4f}"
-    )
-    print(f"Iteration {epoch.number}, loss = {epoch.loss:.8f}{validation}, {epoch.seconds:.1f} s")
+    parts = [f"Iteration {epoch.number}", f"loss = {epoch.loss:.8f}"]
+    if epoch.score is not None:
+        parts.append(f"validation loss = {epoch.validation_loss:.8f}")
+        parts.append(f"validation score = {epoch.score:.4f}")
+    print(", ".join([*parts, f"{epoch.seconds:.1f} s"]))
     if epoch.verdict == "slower":
         print("No more progress at this learning rate. Going on with a fifth of it.")

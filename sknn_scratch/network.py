@@ -141,8 +141,8 @@ def place_units(
     The columns of a table mean something each for itself, other than pixels do. So the directions
     of the units are drawn from a Cauchy distribution, in which a few of many numbers outweigh the
     rest; their lengths are those that the uniform weights in the layer have on average. And where
-    a unit turns, :math:`w \cdot x + b = 0`, there ought to be data to tell apart: b is such that a
-    row drawn by chance lies there.
+    a unit turns, :math:`w \cdot x + b = 0`, there ought to be data to tell apart: b is minus a
+    quantile of :math:`w \cdot x` over the rows, and the units' quantiles are spread evenly.
 
     Parameters
     ----------
@@ -168,7 +168,9 @@ def place_units(
     z = X[rows] @ W  # (n, n_features) @ (n_features, n_hidden)
     order = z.argsort(axis=-2, kind="stable")
     passed = weight[order].cumsum(axis=-2, dtype=np.float64)
-    drawn = (passed <= rng.random_sample(b.shape) * passed[-1]).sum(axis=-2, keepdims=True)
+    n_hidden = b.shape[-1]
+    share = (rng.permutation(n_hidden) + rng.random_sample(n_hidden)) / n_hidden
+    drawn = (passed <= share * passed[-1]).sum(axis=-2, keepdims=True)
     b[...] = -np.take_along_axis(z, np.take_along_axis(order, drawn, axis=-2), axis=-2)
 
 

@@ -1,7 +1,7 @@
 """How strongly to hold a network back, by how much data there is."""
 
-#: Weight decay times rows (before the noise in the data scales it), and the fewest rows that count.
-DECAY_TIMES_ROWS = 400.0
+#: What an update takes off, times rows, and the fewest rows that count.
+SHRINKAGE_TIMES_ROWS = 4.0
 FEWEST_ROWS = 250
 
 #: Bounds of :func:`input_dropout_for`.
@@ -10,14 +10,15 @@ FREE_FEATURES_PER_ROW = 0.05
 MOST_DROPOUT = 0.15
 
 
-def weight_decay_for(n_samples: float) -> float:
-    r"""Weight decay of a network whose targets are all noise: :math:`400 / \max(n, 250)`.
+def weight_decay_for(n_samples: float, learning_rate: float) -> float:
+    r"""Weight decay of a network whose targets are all noise: :math:`4 / (\eta \max(n, 250))`.
 
-    The best linear fit to targets with noise of variance :math:`\sigma^2` shrinks weights in
-    proportion to :math:`\sigma^2 / n` (ridge regression). Training multiplies this by the noise
-    that it measures, so clean data hardly feel it.
+    So an update takes :math:`4 / \max(n, 250)` off the weights at first, whatever the learning
+    rate :math:`\eta`. The best linear fit to targets with noise of variance :math:`\sigma^2`
+    shrinks weights in proportion to :math:`\sigma^2 / n` (ridge regression). Training multiplies
+    this by the noise that it measures, so clean data hardly feel it.
     """
-    return DECAY_TIMES_ROWS / max(n_samples, FEWEST_ROWS)
+    return SHRINKAGE_TIMES_ROWS / (learning_rate * max(n_samples, FEWEST_ROWS))
 
 
 def input_dropout_for(n_features: int, n_samples: float) -> float:

@@ -1,5 +1,6 @@
 """Learning rates as pure functions of how far training has come."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,6 +8,20 @@ from numpy.typing import NDArray
 
 #: An "adaptive" learning rate that has come down to this is not lowered further.
 LOWEST_ADAPTIVE_RATE = 1e-6
+
+
+#: Hidden units from which on :func:`learning_rate_for` needs no more than the least rate.
+WIDE = 40
+
+
+def learning_rate_for(solver: str, hidden_sizes: Sequence[int]) -> float:
+    """Learning rate with ``learning_rate_init="auto"``: 0.01, and more for narrow networks.
+
+    In a narrow network each unit must do more, and its weights have farther to go. The narrowest
+    hidden layer counts. "sgd", whose steps shrink with the gradient, takes ten times as much.
+    """
+    rate = 0.01 * max(1.0, WIDE / min(hidden_sizes, default=WIDE))
+    return 10 * rate if solver == "sgd" else rate
 
 
 @dataclass(frozen=True)

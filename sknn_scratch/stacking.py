@@ -392,6 +392,13 @@ def train_together(job: TrainingJob) -> TrainingResult:
     return result
 
 
+def _checked(max_stack: Any) -> Any:
+    """Return max_stack if it is what it may be."""
+    if max_stack is None or (isinstance(max_stack, Integral) and int(max_stack) >= 1):
+        return max_stack
+    raise ValueError(f"max_stack must be None or a whole number from 1 on, got {max_stack!r}.")
+
+
 class StackedBackend(ParallelBackendBase):
     """Backend of joblib that trains networks of tasks which run at the same time as one stack.
 
@@ -412,11 +419,7 @@ class StackedBackend(ParallelBackendBase):
         self, nesting_level: int | None = None, max_stack: int | None = None, **settings: Any
     ):
         super().__init__(nesting_level=nesting_level, **settings)
-        if max_stack is not None and not (isinstance(max_stack, Integral) and max_stack >= 1):
-            raise ValueError(
-                f"max_stack must be None or a whole number from 1 on, got {max_stack!r}."
-            )
-        self.max_stack = max_stack
+        self.max_stack = _checked(max_stack)
         self.n_jobs = -1
         self.lock = threading.Lock()
         self.users = 0
@@ -429,9 +432,16 @@ class StackedBackend(ParallelBackendBase):
             raise ValueError("n_jobs must not be 0. Allowed are None, 1, -1 and so on.")
         return 1 if n_jobs == 1 else self.max_stack or MAX_STACK
 
-    def configure(self, n_jobs: int = -1, parallel: Any = None, **settings: Any) -> int:
+    def configure(
+        self,
+        n_jobs: int = -1,
+        parallel: Any = None,
+        max_stack: int | None = None,
+        **settings: Any,
+    ) -> int:
         """Take the settings of a call; tell how many tasks can be under way at once."""
         self.n_jobs = n_jobs
+        self.max_stack = _checked(max_stack) or self.max_stack
         return super().configure(n_jobs, parallel, **settings)
 
     def _cores(self) -> int:

@@ -5,9 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from scipy.sparse import issparse
-from sklearn.preprocessing import label_binarize
 from sklearn.utils.class_weight import compute_sample_weight
-from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
 
 def classes_of(y: NDArray) -> NDArray:
@@ -19,15 +18,16 @@ def classes_of(y: NDArray) -> NDArray:
         If y is not a classification target, has several columns of classes, or one class only.
     """
     check_classification_targets(y)
-    if type_of_target(y) == "multiclass-multioutput":
+    kind = type_of_target(y)
+    if kind == "multiclass-multioutput":
         raise ValueError(
             "y has several columns with more than two classes each. Allowed are one column of "
             "labels, or a binary indicator matrix (multilabel). Wrap the classifier in "
             "sklearn.multioutput.MultiOutputClassifier for one classifier a column."
         )
-    if is_multilabel(y):
+    if kind == "multilabel-indicator":
         return np.arange(y.shape[1])
-    classes: NDArray = unique_labels(y).astype(y.dtype)
+    classes = np.unique(y)
     require_two(classes, "y")
     return classes
 
@@ -48,9 +48,12 @@ def is_multilabel(y: NDArray) -> bool:
 
 def encode(y: NDArray, classes: NDArray, dtype: DTypeLike) -> NDArray:
     """Targets 0 or 1, (n, n_outputs): one column for two classes, else one a class or label."""
-    Y = label_binarize(y, classes=classes)
-    if not isinstance(Y, np.ndarray):  # a sparse indicator matrix
-        Y = Y.toarray()
+    if issparse(y):  # an indicator matrix
+        Y = y.toarray()
+    elif y.ndim == 2:
+        Y = y
+    else:
+        Y = y[:, None] == (classes[1:] if len(classes) == 2 else classes)
     return np.ascontiguousarray(Y, dtype=dtype)
 
 

@@ -8,7 +8,8 @@ Both return what came out as a :class:`TrainingResult`.
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -49,6 +50,9 @@ class Epoch(NamedTuple):
 
     seconds: float
     """Wall time since the run began."""
+
+    result: "Callable[[], TrainingResult]"
+    """Gives what came out so far, in arrays of its own; to be called before the next epoch."""
 
     verdict: str | None = None
     """None if training simply goes on; "slower" if at a lower rate; else why it ends."""
@@ -119,13 +123,21 @@ class TrainingJob:
     dropout_rng: np.random.RandomState | None = None
     """Source of the inputs to leave out."""
     progress: SolverProgress = field(default_factory=SolverProgress)
+    resume: "TrainingResult | None" = None
+    """What came out so far of a run that is to go on; theta, progress, the rule and the sources of
+    random numbers are then those at its end."""
+
+    def start(self) -> "TrainingResult":
+        """What came out before training: nothing, or what is so far of a run that goes on."""
+        return self.resume or TrainingResult(self.theta, self.progress)
 
     def stack_key(self) -> tuple[object, ...]:
         """What the jobs of one stack have in common."""
         network = (self.sizes, self.activation, self.out_activation, self.loss, self.theta.dtype)
         # The one setting of a solver that is not a number, and so cannot differ within a stack.
         nesterov = getattr(self.solver, "nesterovs_momentum", None)
-        return (*network, type(self.solver), nesterov, self.X.shape[0], self.batch_size)
+        loop = (self.X.shape[0], self.batch_size, self.start().n_iter)
+        return (*network, type(self.solver), nesterov, *loop)
 
     def measure_noise(self, epoch: int, loss: float) -> None:
         """Take what the first quarter of training leaves unexplained for the noise in the data.
@@ -147,17 +159,20 @@ class TrainingResult:
     theta: NDArray
     """Parameters after the last epoch, (n_params,)."""
     progress: SolverProgress
-    n_iter: int
+    n_iter: int = 0
     """Epochs of this run (L-BFGS: iterations)."""
-    loss_curve: list[float]
-    validation_loss_curve: list[float]
-    scores: list[float]
+    loss_curve: list[float] = field(default_factory=list)
+    validation_loss_curve: list[float] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
     """Validation loss and score of each epoch, where there are some."""
-    reason: str
+    reason: str = ""
     """Why it ended: "max_iter", "stalled", "callback", "diverged" or "interrupted"; of L-BFGS
-    "converged", or in its own words why it did not."""
-    loss: float
+    "converged", or in its own words why it did not. Empty if it has not ended."""
+    loss: float = math.nan
     """Loss at the end."""
+    order: NDArray | None = None
+    """Numbers of the rows, (n,), in the order of the last epoch, which the next one shuffles; not
+    of L-BFGS."""
 
 
 # ---------------------------------------------------------------- loss and gradient of a batch
@@ -255,10 +270,11 @@ class Stack:
         self.jobs = list(jobs)
         self.places = list(range(len(jobs)))
         self.results: list[TrainingResult | None] = [None] * len(jobs)
-        self.curves: list[list[float]] = [[] for _ in jobs]
-        self.validation_curves: list[list[float]] = [[] for _ in jobs]
-        self.scores: list[list[float]] = [[] for _ in jobs]
-        self.epoch = 0
+        starts = [job.start() for job in jobs]
+        self.curves = [list(start.loss_curve) for start in starts]
+        self.validation_curves = [list(start.validation_loss_curve) for start in starts]
+        self.scores = [list(start.scores) for start in starts]
+        self.epoch = starts[0].n_iter
         self.began = time.perf_counter()
 
         first = jobs[0]
@@ -269,10 +285,16 @@ class Stack:
         self.sample_weight = self._joined_weights()
         # The rows of each job, in the order of the current epoch.
         self.order = np.arange(len(jobs) * self.n).reshape(len(jobs), self.n)
+        for order, start in zip(self.order, starts, strict=True):
+            if start.order is not None:
+                order[:] = order[start.order]
         self._settle(
             [job.theta for job in jobs],
             [job.progress.state or job.solver.new_state(job.theta) for job in jobs],
         )
+        # A run that goes on may have been at its end.
+        if ended := {k: start.reason for k, start in enumerate(starts) if start.reason}:
+            self.leave(ended)
 
     def _joined_weights(self) -> NDArray | None:
         """Weights of the rows of all jobs, (K * n,), or None if none has any."""
@@ -347,10 +369,12 @@ class Stack:
         n_epochs = min(left, math.ceil(PLANNED_UPDATES / n_updates))
         update = np.arange(n_epochs * n_updates)
         epoch = update // n_updates
+        before = self.epoch * n_updates + update
         rates = []
         for job in self.jobs:
             progress = job.progress
-            share = (self.epoch + update / n_updates) / job.max_iter
+            # One division, so that it makes no difference from where on it is planned.
+            share = before / (n_updates * job.max_iter)
             seen = progress.samples_seen + epoch * self.n
             if not progress.steps:
                 # A solver that starts anew, as in a warm start, starts with the initial rate.
@@ -403,28 +427,37 @@ class Stack:
             self.scores[place].append(score)
         self.curves[place].append(loss)
         seconds = time.perf_counter() - self.began
-        return Epoch(self.epoch, loss, validation_loss, score, theta, seconds)
+        so_far = partial(self.result_of, k)
+        return Epoch(self.epoch, loss, validation_loss, score, theta, seconds, so_far)
+
+    def state_of(self, k: int) -> State:
+        """Solver's state of network k of the stack, as views."""
+        return {name: array.reshape(len(self.jobs), -1)[k] for name, array in self.state.items()}
+
+    def result_of(self, k: int, reason: str = "") -> TrainingResult:
+        """Result so far of network k of the stack, in arrays of its own."""
+        place = self.places[k]
+        curve = list(self.curves[place])
+        state = {name: array.copy() for name, array in self.state_of(k).items()}
+        return TrainingResult(
+            theta=self.thetas[k].copy(),
+            progress=replace(self.jobs[k].progress, state=state),
+            n_iter=len(curve),
+            loss_curve=curve,
+            validation_loss_curve=list(self.validation_curves[place]),
+            scores=list(self.scores[place]),
+            reason=reason,
+            loss=curve[-1] if curve else math.nan,
+            order=self.order[k] - place * self.n,
+        )
 
     def leave(self, reasons: dict[int, str]) -> None:
         """Let the networks leave whose place in the stack is a key, and keep their results."""
         thetas, K = self.thetas, len(self.jobs)
-        states = [
-            {name: array.reshape(K, -1)[k] for name, array in self.state.items()} for k in range(K)
-        ]
+        states = [self.state_of(k) for k in range(K)]
         for k, reason in reasons.items():
-            job, place = self.jobs[k], self.places[k]
-            curve = self.curves[place]
-            job.progress.state = states[k]
-            self.results[place] = TrainingResult(
-                theta=thetas[k],
-                progress=job.progress,
-                n_iter=len(curve),
-                loss_curve=curve,
-                validation_loss_curve=self.validation_curves[place],
-                scores=self.scores[place],
-                reason=reason,
-                loss=curve[-1] if curve else math.nan,
-            )
+            self.results[self.places[k]] = result = self.result_of(k, reason)
+            self.jobs[k].progress = result.progress
         stay = [k for k in range(K) if k not in reasons]
         self.jobs = [self.jobs[k] for k in stay]
         self.places = [self.places[k] for k in stay]
@@ -482,9 +515,9 @@ def _verdict(job: TrainingJob, epoch: Epoch) -> str | None:
             job.stopping.count = 0
             verdict = verdict or "slower"
     # All of them see the record, also if one of them ends training.
-    stops = [watch(epoch._replace(verdict=verdict)) for watch in job.watchers]
-    if any(stops) and verdict in (None, "slower"):
-        verdict = "callback"
+    for watch in job.watchers:
+        if watch(epoch._replace(verdict=verdict)) and verdict in (None, "slower"):
+            verdict = "callback"
     return verdict
 
 
@@ -537,10 +570,23 @@ def train_lbfgs(job: TrainingJob, tol: float, max_fun: int) -> TrainingResult:
             validation.append(job.validate(theta))
         validation_loss, score = validation[-1] if validation else (None, None)
         seconds = time.perf_counter() - began
-        epoch = Epoch(len(curve), loss, validation_loss, score, theta, seconds)
+        so_far = partial(result_of, theta, loss, len(curve))
+        epoch = Epoch(len(curve), loss, validation_loss, score, theta, seconds, so_far)
         stops = [watch(epoch) for watch in job.watchers]
         if any(stops):
             raise StopIteration
+
+    def result_of(theta: NDArray, loss: float, n_iter: int, reason: str = "") -> TrainingResult:
+        return TrainingResult(
+            theta=theta.astype(job.theta.dtype),
+            progress=job.progress,
+            n_iter=n_iter,
+            loss_curve=list(curve),
+            validation_loss_curve=[loss for loss, _ in validation],
+            scores=[score for _, score in validation],
+            reason=reason,
+            loss=loss,
+        )
 
     try:
         with (
@@ -561,13 +607,4 @@ def train_lbfgs(job: TrainingJob, tol: float, max_fun: int) -> TrainingResult:
         theta, loss, n_iter = found.x, float(found.fun), min(found.nit, job.max_iter)
         reasons = {0: "converged", CALLED_OFF: "callback"}
         reason = reasons.get(found.status, str(found.message))
-    return TrainingResult(
-        theta=theta.astype(job.theta.dtype, copy=False),
-        progress=job.progress,
-        n_iter=n_iter,
-        loss_curve=curve,
-        validation_loss_curve=[loss for loss, _ in validation],
-        scores=[score for _, score in validation],
-        reason=reason,
-        loss=loss,
-    )
+    return result_of(theta, loss, n_iter, reason)

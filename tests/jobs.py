@@ -1,4 +1,4 @@
-"""Training jobs for the tests of the numerical modules."""
+"""Settings and training jobs for the tests of the numerical modules."""
 
 import numpy as np
 
@@ -6,6 +6,10 @@ from sknn_scratch.network import draw_theta
 from sknn_scratch.schedules import Schedule
 from sknn_scratch.solvers import Adam
 from sknn_scratch.training import TrainingJob
+
+#: Settings of the estimator under which the network sees X as it comes, and nothing but the
+#: gradient of the loss moves its parameters.
+PLAIN = {"scale_features": False, "input_dropout": 0, "weight_decay": 0}
 
 
 def make_job(

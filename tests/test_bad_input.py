@@ -41,9 +41,16 @@ def test_hidden_layer_sizes(sizes, message):
         ("learning_rate_init", 0, r"in the range \(0"),
         ("learning_rate_init", -1e-3, r"in the range \(0"),
         ("learning_rate_init", np.nan, r"in the range \(0"),
-        ("learning_rate_init", "fast", r"in the range \(0"),
+        ("learning_rate_init", "fast", r"'auto'.* in the range \(0"),
         ("alpha", -1, r"in the range \[0"),
         ("weight_decay", -0.1, r"in the range \[0"),
+        ("weight_decay", "much", "a str among {'auto'} or a float"),
+        ("input_dropout", 1.0, r"in the range \[0"),
+        ("input_dropout", -0.1, r"in the range \[0"),
+        ("input_dropout", "much", "a str among {'auto'} or a float"),
+        ("scale_features", "yes", "bool"),
+        ("class_weight", "even", "'balanced'"),
+        ("scoring", "brier", "a str among {.*'neg_log_loss'.*}, a callable or None"),
         ("batch_size", 0, "a str among {'auto'} or an int"),
         ("batch_size", 2.5, "a str among {'auto'} or an int"),
         ("max_iter", 0, "a str among {'auto'} or an int"),
@@ -62,7 +69,7 @@ def test_hidden_layer_sizes(sizes, message):
         ("n_iter_no_change", 0, "an int in the range"),
         ("validation_fraction", 1.0, r"\[0\.0, 1\.0\)"),
         ("shuffle", "yes", "bool"),
-        ("early_stopping", "maybe", "bool"),
+        ("early_stopping", "maybe", "bool.*'auto'"),
         ("random_state", -1, "random_state|RandomState"),
     ],
 )
@@ -206,7 +213,7 @@ def test_a_fit_that_fails_leaves_the_estimator_as_it_was(fail):
         fail(clf)
     fitted = {name for name in before if name.endswith("_")}
     assert {name for name in vars(clf) if name.endswith("_")} == fitted
-    clf.set_params(activation="logistic")
+    clf.set_params(activation=ScratchMLPClassifier().activation)
     assert_array_equal(clf.predict_proba(X), predicted)
 
 

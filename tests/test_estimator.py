@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from jobs import PLAIN
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
@@ -114,7 +115,7 @@ def test_probabilities_sum_to_one_and_logarithms_agree():
 def test_log_probabilities_stay_finite_where_probabilities_round_to_zero():
     for y in (y_cancer, y_iris):
         X = X_cancer if y is y_cancer else X_iris
-        clf = quick(hidden_layer_sizes=()).fit(X, y)
+        clf = quick(hidden_layer_sizes=(), **PLAIN).fit(X, y)
         with np.errstate(under="ignore"):
             assert (clf.predict_proba(1e6 * X[:5]) == 0).any()
             log_p = clf.predict_log_proba(1e6 * X[:5])
@@ -127,7 +128,7 @@ def test_loss_less_the_penalty_is_the_brier_score(alpha):
     # With one full batch, the last loss of the curve is that before the last update: train once
     # with n epochs, and look at the loss of epoch n + 1.
     settings = {"alpha": alpha, "batch_size": 569, "learning_rate": "constant"}
-    clf = quick(**settings, n_iter_no_change=100)
+    clf = quick(**settings, **PLAIN, n_iter_no_change=100)
     with pytest.warns(ConvergenceWarning):
         clf.set_params(max_iter=10).fit(X_cancer, y_cancer)
     brier = brier_score_loss(y_cancer, clf.predict_proba(X_cancer)[:, 1])
@@ -158,7 +159,7 @@ def test_hidden_layer_sizes_may_be_an_int_or_any_sequence(sizes):
 
 @pytest.mark.parametrize("sizes", [(), [], np.array([], dtype=int)], ids=repr)
 def test_without_hidden_layers_it_is_a_linear_model(sizes):
-    clf = ScratchMLPClassifier(sizes, random_state=0).fit(X_cancer, y_cancer)
+    clf = ScratchMLPClassifier(sizes, random_state=0, **PLAIN).fit(X_cancer, y_cancer)
     z = X_cancer @ clf.coefs_[0] + clf.intercepts_[0]
     assert_allclose(clf.predict_proba(X_cancer)[:, 1], 1 / (1 + np.exp(-z[:, 0])), rtol=1e-10)
     assert clf.score(X_cancer, y_cancer) > 0.95
@@ -246,7 +247,7 @@ def test_input_is_left_alone_and_may_be_read_only():
 
 
 def test_initial_weights_scaled_to_the_data_make_the_unit_of_measure_irrelevant():
-    settings = {"init": "scaled", "max_iter": 1, "learning_rate_init": 1e-300}
+    settings = {"init": "scaled", "max_iter": 1, "learning_rate_init": 1e-300, **PLAIN}
     first, second = quick(**settings), quick(**settings)
     for clf, X in [(first, X_iris), (second, 1000 * X_iris)]:
         with pytest.warns(ConvergenceWarning, match="no better than chance"):
@@ -280,8 +281,9 @@ def test_verbose_prints_a_line_an_epoch_and_why_it_stopped():
 def test_cosine_ends_as_planned_and_a_constant_rate_says_that_it_has_not_converged(
     learning_rate, max_iter
 ):
-    clf = quick(learning_rate=learning_rate, max_iter=max_iter, n_iter_no_change=1000)
-    planned = 250 if max_iter == "auto" else 5  # one batch an epoch
+    settings = {"hidden_layer_sizes": (20,), "batch_size": 150, "n_iter_no_change": 1000}
+    clf = quick(learning_rate=learning_rate, max_iter=max_iter, **settings)
+    planned = 400 if max_iter == "auto" else 5  # one batch an epoch
     if learning_rate == "cosine":
         clf.fit(X_iris, y_iris)
     else:
@@ -292,14 +294,16 @@ def test_cosine_ends_as_planned_and_a_constant_rate_says_that_it_has_not_converg
 
 def test_early_stopping_returns_to_the_best_epoch():
     X, y = minmax_scale(load_digits().data), load_digits().target
-    clf = quick(early_stopping=True, learning_rate="constant", max_iter=200).fit(X, y)
+    settings = {"early_stopping": True, "learning_rate": "constant", **PLAIN}
+    clf = quick(max_iter=200, **settings).fit(X, y)
     assert clf.n_iter_ < 200
     assert len(clf.validation_scores_) == len(clf.loss_curve_) == clf.n_iter_
     assert clf.best_validation_score_ == max(clf.validation_scores_)
     assert clf.best_loss_ is None
     best = int(np.argmax(clf.validation_scores_)) + 1
+    assert clf.best_iter_ == best
     with pytest.warns(ConvergenceWarning):
-        shorter = quick(early_stopping=True, learning_rate="constant", max_iter=best).fit(X, y)
+        shorter = quick(max_iter=best, **settings).fit(X, y)
     for a, b in zip(clf.coefs_, shorter.coefs_, strict=True):
         assert_array_equal(a, b)
 

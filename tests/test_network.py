@@ -25,6 +25,7 @@ from sknn_scratch.training import Batch, Objective
 FORMULAS = {
     "identity": lambda z: z,
     "logistic": lambda z: 1 / (1 + np.exp(-z)),
+    "centered_logistic": lambda z: 1 / (1 + np.exp(-z)) - 1 / 2,
     "tanh": lambda z: (np.exp(z) - np.exp(-z)) / (np.exp(z) + np.exp(-z)),
     "relu": lambda z: np.where(z > 0, z, 0),
 }
@@ -140,8 +141,14 @@ def test_activations_are_finite_far_out(name, dtype, size):
     a = z.copy()
     with np.errstate(over="ignore"):
         ACTIVATIONS[name].apply(a)
-    expected = {"identity": z, "relu": np.maximum(z, 0), "tanh": np.sign(z)}
-    assert_array_equal(a, expected.get(name, (1 + np.sign(z)) / 2))
+    expected = {
+        "identity": z,
+        "logistic": (1 + np.sign(z)) / 2,
+        "centered_logistic": np.sign(z) / 2,
+        "tanh": np.sign(z),
+        "relu": np.maximum(z, 0),
+    }
+    assert_array_equal(a, expected[name])
 
 
 def test_layers_are_views_of_theta_weights_first():

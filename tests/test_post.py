@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from jobs import PLAIN
 from numpy.testing import assert_allclose
 from sklearn.exceptions import ConvergenceWarning
 
@@ -404,12 +405,12 @@ def trained(n_epochs, **settings):
         loss="squared_error",
         learning_rate="constant",
         alpha=0,
-        weight_decay=0,
         shuffle=False,
         tol=0,
         n_iter_no_change=np.inf,
         warm_start=True,
         max_iter=1,
+        **PLAIN,
         **settings,
     )
     with warnings.catch_warnings():

@@ -5,11 +5,13 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.utils import gen_batches
 
-from sknn_scratch.batches import batch_slices, planned_epochs
-from sknn_scratch.schedules import Schedule
+from sknn_scratch.batches import batch_slices, equal_batches, planned_epochs
+from sknn_scratch.schedules import Schedule, learning_rate_for
 from sknn_scratch.solvers import SGD, Adam, stacked
 from sknn_scratch.stopping import NoImprovement
 
@@ -157,14 +159,53 @@ def test_batch_slices(n, batch_size):
 
 
 @pytest.mark.parametrize(
-    ("n", "batch_size", "epochs"),
+    ("n", "batch_size", "hidden_sizes", "epochs"),
     [
-        (4, 4, 250),  # one update an epoch: at least 250
-        (150, 150, 250),
-        (1000, 200, 60),  # 300 updates
-        (20_000, 200, 50),  # 100 updates an epoch: at most 5,000
-        (10_000_000, 200, 1),
+        (4, 4, (200,), 400),  # one update an epoch: at least 400
+        (150, 150, (), 400),
+        (150, 50, (20, 30), 134),
+        (150, 50, (30, 10), 267),  # 8,000 / 10 updates
+        (150, 150, (1,), 5000),  # and not 8,000
+        (1400, 200, (200,), 60),  # 420 updates
+        (20_000, 200, (200,), 50),  # 100 updates an epoch: at most 5,000
+        (20_000, 200, (1,), 50),
+        (10_000_000, 200, (200,), 1),
     ],
 )
-def test_planned_epochs(n, batch_size, epochs):
-    assert planned_epochs(n, batch_size) == epochs
+def test_planned_epochs(n, batch_size, hidden_sizes, epochs):
+    assert planned_epochs(n, batch_size, hidden_sizes) == epochs
+
+
+@given(n=st.integers(1, 10**7))
+def test_equal_batches(n):
+    size = equal_batches(n)
+    sizes = [rows.stop - rows.start for rows in batch_slices(n, size)] if n < 10**4 else [size]
+    # As many batches as those of 64 rows would be, rounded; each as full as the others make it.
+    n_batches = max(1, round(n / 64))
+    assert size == -(-n // n_batches)
+    assert math.ceil(n / size) <= n_batches
+    assert sum(sizes) == n or len(sizes) == 1
+    assert size <= n
+    assert 43 <= size <= 95 or size == n < 43
+
+
+@pytest.mark.parametrize(
+    ("n", "size"), [(1, 1), (95, 95), (96, 48), (97, 49), (128, 64), (150, 75), (64_001, 65)]
+)
+def test_equal_batches_of_some_tables(n, size):
+    assert equal_batches(n) == size
+
+
+@pytest.mark.parametrize(
+    ("solver", "hidden_sizes", "rate"),
+    [
+        ("adam", (200,), 0.01),
+        ("adam", (), 0.01),
+        ("adam", (40, 300), 0.01),
+        ("adam", (100, 8), 0.05),
+        ("sgd", (200,), 0.1),
+        ("sgd", (1,), 4.0),
+    ],
+)
+def test_learning_rate_for(solver, hidden_sizes, rate):
+    assert learning_rate_for(solver, hidden_sizes) == pytest.approx(rate, rel=1e-12)

@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from jobs import PLAIN
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 
@@ -47,7 +48,8 @@ def sparse(container, index, dense=X):
 
 
 def make(solver, **changes):
-    start = {
+    """A model that sees X as it comes: scaled, sparse columns are not centred (see below)."""
+    start = PLAIN | {
         "hidden_layer_sizes": (12, 7),
         "activation": "tanh",
         "solver": solver,

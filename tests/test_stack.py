@@ -5,10 +5,12 @@ import pytest
 from jobs import make_job
 from numpy.testing import assert_allclose, assert_array_equal
 
+from sknn_scratch.activations import ACTIVATIONS
+from sknn_scratch.losses import chance_loss
 from sknn_scratch.schedules import Schedule
 from sknn_scratch.solvers import SGD, Adam
 from sknn_scratch.stopping import NoImprovement
-from sknn_scratch.training import train
+from sknn_scratch.training import SolverProgress, train
 
 
 def assert_same_as_alone(make_jobs):
@@ -17,9 +19,11 @@ def assert_same_as_alone(make_jobs):
     alone = [train([job])[0] for job in make_jobs()]
     for a, b in zip(together, alone, strict=True):
         assert_allclose(a.theta, b.theta, rtol=1e-10, atol=1e-14)
-        assert_allclose(a.loss_curve, b.loss_curve, rtol=1e-10)
+        for name in ("loss_curve", "validation_loss_curve", "scores"):
+            assert_allclose(getattr(a, name), getattr(b, name), rtol=1e-10)
         assert (a.n_iter, a.reason) == (b.n_iter, b.reason)
         assert (a.progress.steps, a.progress.plateaus) == (b.progress.steps, b.progress.plateaus)
+        assert_allclose(a.progress.noise, b.progress.noise, rtol=1e-10)
         for name in a.progress.state:
             assert_allclose(a.progress.state[name], b.progress.state[name], rtol=1e-9, atol=1e-14)
     return together
@@ -27,7 +31,7 @@ def assert_same_as_alone(make_jobs):
 
 @pytest.mark.parametrize("out_activation", ["softmax", "logistic"])
 @pytest.mark.parametrize("loss", ["squared_error", "log_loss"])
-@pytest.mark.parametrize("activation", ["identity", "logistic", "tanh", "relu"])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_networks_that_differ_in_all_that_may_differ(activation, loss, out_activation):
     def make_jobs():
         rng = np.random.RandomState(0)
@@ -53,6 +57,37 @@ def test_networks_that_differ_in_all_that_may_differ(activation, loss, out_activ
 
     together = assert_same_as_alone(make_jobs)
     assert [result.n_iter for result in together] == [12, 7, 9]
+
+
+@pytest.mark.parametrize("rates", [(0.0, 0.0, 0.0), (0.3, 0.0, 0.6)], ids=["all in", "left out"])
+def test_inputs_left_out_and_decay_scaled_by_the_noise(rates):
+    def make_jobs():
+        rng = np.random.RandomState(7)
+        jobs = []
+        for k, rate in enumerate(rates):
+            job = make_job(
+                rng,
+                n=23,
+                weighted=k == 1,
+                batch_size=5,
+                max_iter=[12, 8, 20][k],
+                weight_decay=[2.0, 0.5, 1.0][k],
+                input_dropout=rate,
+                dropout_rng=np.random.RandomState(k) if rate else None,
+                progress=SolverProgress(noise=[0.0, 1.0, 0.3][k]),
+            )
+            if k < 2:
+                job.chance = chance_loss(job.loss, job.out_activation, job.Y, job.sample_weight)
+            jobs.append(job)
+        return jobs
+
+    together = assert_same_as_alone(make_jobs)
+    for k, (job, result) in enumerate(zip(make_jobs(), together, strict=True)):
+        if job.chance is None:
+            assert result.progress.noise == 0.3
+        else:
+            noise = result.loss_curve[[3, 2][k] - 1] / job.chance
+            assert result.progress.noise == pytest.approx(min(1, noise), rel=1e-12)
 
 
 @pytest.mark.parametrize("nesterov", [False, True])
@@ -88,9 +123,9 @@ def test_each_network_gets_its_own_records_and_best_parameters():
             job = make_job(
                 rng,
                 max_iter=4 + k,
-                score=lambda theta: float(-np.abs(theta).sum()),
+                validate=lambda theta: (theta[0], float(-np.abs(theta).sum())),
                 stopping=NoImprovement(0.0, np.inf, keep_best=True),
-                watchers=[lambda epoch, k=k: seen[k].append((epoch.number, epoch.loss))],
+                watchers=[lambda epoch, k=k: seen[k].append(epoch)],
             )
             jobs.append(job)
         return jobs
@@ -98,7 +133,11 @@ def test_each_network_gets_its_own_records_and_best_parameters():
     jobs = make_jobs()
     results = train(jobs)
     for k, (job, result) in enumerate(zip(jobs, results, strict=True)):
-        assert seen[k] == list(enumerate(result.loss_curve, start=1))
+        assert [epoch.number for epoch in seen[k]] == list(range(1, 5 + k))
+        assert [epoch.loss for epoch in seen[k]] == result.loss_curve
+        assert [epoch.validation_loss for epoch in seen[k]] == result.validation_loss_curve
+        assert [epoch.score for epoch in seen[k]] == result.scores
+        assert result.validation_loss_curve[-1] == result.theta[0]
         assert len(result.scores) == result.n_iter == 4 + k
         assert job.stopping.best_score == max(result.scores)
         assert -np.abs(job.stopping.best_theta).sum() == max(result.scores)

@@ -1,0 +1,302 @@
+"""Time whole searches for hyperparameters: in processes, and with the joblib backend "stacked".
+
+MLPClassifier and ScratchMLPClassifier search the same candidates and are set alike, so that their
+networks do the same work: sigmoid units, log loss, Adam at a constant rate, no rule that stops
+early. The searches take turns. What scikit-learn does around the fits is timed with a classifier
+that trains nothing. Then stacks of several sizes are timed alone, by one thread.
+
+Writes search_speed.md. The page docs/benchmarks.md says how to read it.
+"""
+
+import argparse
+import time
+import warnings
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple
+
+import joblib
+import numpy as np
+from fit_speed import (
+    HERE,
+    OURS,
+    SKLEARN,
+    OtherPrograms,
+    digits,
+    head,
+    names_among,
+    positive,
+    say,
+    table,
+    write,
+)
+from joblib import parallel_config
+from joblib.externals.loky import get_reusable_executor
+from numpy.typing import NDArray
+from scipy.stats import loguniform, randint
+from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
+from sklearn.dummy import DummyClassifier
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
+
+from sknn_scratch import ScratchMLPClassifier
+from sknn_scratch.network import draw_theta, glorot_bounds
+from sknn_scratch.schedules import Schedule
+from sknn_scratch.solvers import Adam
+from sknn_scratch.training import TrainingJob, train
+
+FOLDS = 5
+
+#: What both networks have in common. Neither stalls in more epochs than there are.
+SAME = {
+    "activation": "logistic",
+    "batch_size": 32,
+    "learning_rate": "constant",
+    "random_state": 0,
+}
+
+#: What makes the work of ScratchMLPClassifier that of MLPClassifier.
+LIKE_SKLEARN = {
+    "alpha": 1e-4,
+    "beta_2": 0.999,
+    "init": "glorot",
+    "input_dropout": 0.0,
+    "loss": "log_loss",
+    "scale_features": False,
+    "weight_decay": 0.0,
+}
+
+GRID = {
+    "net__hidden_layer_sizes": [4, 8, 16, 32],
+    "net__learning_rate_init": [0.0003, 0.001, 0.003, 0.01, 0.03, 0.1],
+}
+DISTRIBUTIONS = {
+    "net__hidden_layer_sizes": randint(4, 33),
+    "net__learning_rate_init": loguniform(0.0003, 0.1),
+}
+
+grid = partial(GridSearchCV, param_grid=GRID)
+random = partial(RandomizedSearchCV, param_distributions=DISTRIBUTIONS, n_iter=200, random_state=0)
+
+
+#: Up to this learning rate training is so calm that a difference in rounding stays small.
+CALM = 0.01
+
+
+class Case(NamedTuple):
+    """A search on a data set."""
+
+    load: Callable[..., tuple[NDArray, NDArray]]
+    search: Callable[..., GridSearchCV | RandomizedSearchCV]
+    title: str
+
+
+CASES = {
+    "iris": Case(load_iris, grid, "iris, grid of 24"),
+    "cancer": Case(load_breast_cancer, grid, "breast cancer, grid of 24"),
+    "digits": Case(load_digits, grid, "digits, grid of 24"),
+    "wine": Case(load_wine, random, "wine, 200 at random"),
+}
+
+STACKED = "stacked"
+PROCESSES = "loky"
+NOTHING = "nothing"
+
+#: Who searches, and by which backend of joblib.
+CONTENDERS = ((SKLEARN, PROCESSES), (OURS, PROCESSES), (OURS, STACKED), (NOTHING, STACKED))
+
+
+class Trains(DummyClassifier):
+    """A classifier that trains nothing, with the parameters that are searched."""
+
+    def __init__(self, hidden_layer_sizes: int = 1, learning_rate_init: float = 1.0):
+        super().__init__()
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.learning_rate_init = learning_rate_init
+
+
+def estimator(name: str, epochs: int) -> Pipeline:
+    """Make what is searched for."""
+    never = {"max_iter": epochs, "n_iter_no_change": epochs + 1}
+    net = {
+        SKLEARN: lambda: MLPClassifier(**SAME, **never),
+        OURS: lambda: ScratchMLPClassifier(**SAME, **LIKE_SKLEARN, **never),
+        NOTHING: Trains,
+    }[name]()
+    return Pipeline([("scale", StandardScaler()), ("net", net)])
+
+
+class Run(NamedTuple):
+    """A search that was timed."""
+
+    seconds: float
+    scores: NDArray
+    """Accuracy on each fold of each candidate, (n_folds, n_candidates)."""
+    rates: NDArray
+    """Learning rate of each candidate."""
+
+
+def run(case: Case, name: str, backend: str, epochs: int) -> Run:
+    """Time one search."""
+    X, y = case.load(return_X_y=True)
+    search = case.search(estimator(name, epochs), cv=FOLDS, refit=False, n_jobs=-1)
+    with warnings.catch_warnings(), parallel_config(backend=backend):
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        began = time.perf_counter()
+        search.fit(X, y)
+        seconds = time.perf_counter() - began
+    folds = [search.cv_results_[f"split{i}_test_score"] for i in range(FOLDS)]
+    rates = search.cv_results_["param_net__learning_rate_init"].astype(float)
+    return Run(seconds, np.array(folds), rates)
+
+
+def start_workers() -> None:
+    """Have joblib start its processes, and have these import what they need."""
+    for name in (SKLEARN, OURS):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            run(CASES["iris"], name, PROCESSES, epochs=1)
+
+
+def check_same_results(case: Case, runs: dict[tuple[str, str], Run]) -> None:
+    """Raise unless both backends, and but for rounding both packages, found the same."""
+    rows = len(case.load(return_X_y=True)[1]) // FOLDS
+    ours, together = runs[OURS, PROCESSES].scores, runs[OURS, STACKED].scores
+    calm = runs[OURS, STACKED].rates <= CALM
+    difference = np.abs(ours - together)[:, calm].max()
+    if not difference < 1.5 / rows:
+        raise RuntimeError(f"{case.title}: not the same scores: they differ by {difference}.")
+    theirs = runs[SKLEARN, PROCESSES].scores
+    if not abs(ours.mean() - theirs.mean()) < 0.005:
+        raise RuntimeError(
+            f"{case.title}: not the same work: mean accuracy {ours.mean()} of ours, "
+            f"{theirs.mean()} of MLPClassifier's."
+        )
+
+
+Medians = dict[tuple[str, str], float]
+
+
+def measure(case: Case, rounds: int, epochs: int) -> Medians:
+    """Time all contenders, in turns."""
+    seconds: dict[tuple[str, str], list[float]] = {turn: [] for turn in CONTENDERS}
+    for i in range(rounds):
+        first = i % len(CONTENDERS)
+        runs = {}
+        for turn in CONTENDERS[first:] + CONTENDERS[:first]:
+            runs[turn] = run(case, *turn, epochs)
+            seconds[turn].append(runs[turn].seconds)
+        check_same_results(case, runs)
+    return {turn: median(values) for turn, values in seconds.items()}
+
+
+#: Layer sizes whose stacks are timed, and their rows.
+SHAPES = {
+    (4, 4, 3): 120,
+    (4, 32, 3): 120,
+    (30, 32, 1): 455,
+    (64, 32, 10): 1437,
+    (128, 128, 10): 1437,
+}
+STACKS = (1, 2, 4, 8, 16, 32, 64)
+
+
+def job(sizes: tuple[int, ...], rows: int, epochs: int, seed: int) -> TrainingJob:
+    """Make a network to train on data made up at random."""
+    rng = np.random.RandomState(seed)
+    outputs = sizes[-1]
+    Y = np.eye(outputs)[rng.randint(outputs, size=rows)] if outputs > 1 else None
+    return TrainingJob(
+        X=rng.normal(size=(rows, sizes[0])),
+        Y=rng.randint(2, size=(rows, 1)).astype(float) if Y is None else Y,
+        sample_weight=None,
+        sizes=sizes,
+        activation="logistic",
+        out_activation="logistic" if outputs == 1 else "softmax",
+        loss="log_loss",
+        theta=draw_theta(sizes, glorot_bounds(sizes, "logistic"), rng, np.float64),
+        rng=rng,
+        solver=Adam(),
+        schedule=Schedule("constant", 0.001),
+        alpha=0.0,
+        weight_decay=0.0,
+        batch_size=SAME["batch_size"],
+        max_iter=epochs,
+        shuffle=True,
+    )
+
+
+def stack_costs(sizes: tuple[int, ...], rounds: int) -> list[str]:
+    """Row of the second table: microseconds of processor time, by the size of the stack."""
+    rows = SHAPES[sizes]
+    updates = -(-rows // SAME["batch_size"])
+    epochs = max(1, 60 // updates)
+    costs: dict[int, list[float]] = {K: [] for K in STACKS}
+    for _ in range(rounds):
+        for K in STACKS:
+            jobs = [job(sizes, rows, epochs, seed) for seed in range(K)]
+            began = time.process_time()
+            train(jobs)
+            costs[K].append(1e6 * (time.process_time() - began) / (K * epochs * updates))
+    return ["-".join(map(str, sizes)), *(digits(median(values)) for values in costs.values())]
+
+
+def row_of(case: Case, medians: Medians) -> list[str]:
+    """Row of the table."""
+    theirs, ours, together, nothing = (medians[turn] for turn in CONTENDERS)
+    seconds = [digits(value) for value in (theirs, ours, together, nothing)]
+    return [case.title, *seconds, f"{theirs / together:.1f}", f"{ours / together:.1f}"]
+
+
+def arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add = parser.add_argument
+    add("--cases", type=names_among([*CASES]), default=[*CASES], help=f"from {','.join(CASES)}")
+    add("--rounds", type=positive, default=5, help="how often each search is timed")
+    add("--epochs", type=positive, default=60, help="epochs of each fit")
+    add("--out", type=Path, default=HERE, metavar="DIR", help="where to write")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Measure all that was asked for, and write the report."""
+    options = arguments()
+    rows = []
+    others = OtherPrograms()
+    with threadpool_limits(1):
+        start_workers()
+        for name in options.cases:
+            medians = measure(CASES[name], options.rounds, options.epochs)
+            rows.append(row_of(CASES[name], medians))
+            say(f"{name}: {options.rounds} round(s) done")
+        get_reusable_executor().shutdown()
+        costs = [stack_costs(sizes, options.rounds) for sizes in SHAPES]
+    header = ["search", "MLPClassifier in processes, s", "ours in processes, s"]
+    header += ["ours stacked, s", "of these without training, s"]
+    header += ["MLPClassifier / stacked", "ours in processes / stacked"]
+    lines = [
+        *head("Speed of a search", others),
+        f"- Processes: {joblib.cpu_count()}",
+        "",
+        f"Wall time of a whole search of {FOLDS} folds and {options.epochs} epochs, medians of "
+        f"{options.rounds} round{'s' * (options.rounds > 1)}, and ratios. Above 1, the stacked "
+        "search is faster.",
+        *table(header, rows),
+        "## Stacks of several sizes",
+        "",
+        "Microseconds of processor time for an update of one network, by the number of networks in "
+        f"its stack; batches of {SAME['batch_size']}.",
+        *table(["layers", *map(str, STACKS)], costs),
+    ]
+    write(options.out / "search_speed.md", lines)
+
+
+if __name__ == "__main__":
+    main()

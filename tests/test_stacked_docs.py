@@ -1,0 +1,80 @@
+"""The scripts about the stacked backend run, and say what they should."""
+
+import importlib
+import os
+import re
+import subprocess
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+def run(script, *options):
+    """Output of a script of the documentation."""
+    command = [sys.executable, DOCS / script, *map(str, options)]
+    environment = os.environ | {"PYTHONPATH": str(DOCS.parent), "OPENBLAS_NUM_THREADS": "1"}
+    return subprocess.run(
+        command, check=True, capture_output=True, text=True, env=environment, timeout=300
+    ).stdout
+
+
+def test_search_speed(tmp_path):
+    run("benchmarks/search_speed.py", "--cases=iris", "--rounds=1", "--epochs=2", "--out", tmp_path)
+    lines = (tmp_path / "search_speed.md").read_text().splitlines()
+    (row,) = (line for line in lines if line.startswith("| iris"))
+    numbers = [float(cell) for cell in row.strip("| ").split(" | ")[1:]]
+    assert len(numbers) == 6
+    theirs, ours, stacked, _, *ratios = numbers
+    assert ratios == pytest.approx([theirs / stacked, ours / stacked], abs=0.06)
+    assert sum(re.match(r"\| \d+-\d+-\d+ ", line) is not None for line in lines) == 5
+
+
+@pytest.fixture
+def script(monkeypatch):
+    """The script search_speed.py, as a module."""
+    monkeypatch.syspath_prepend(str(DOCS / "benchmarks"))
+    return importlib.import_module("search_speed")
+
+
+@pytest.mark.parametrize(
+    "name, rate, change, message",
+    [
+        ("ours", 0.01, 1 / 30, None),
+        ("ours", 0.01, 2 / 30, "not the same scores"),
+        ("ours", 0.1, 2 / 30, None),
+        ("theirs", 0.01, 0.01, "not the same work"),
+    ],
+)
+def test_other_scores_are_noticed(script, name, rate, change, message):
+    scores, rates = np.full((5, 24), 0.9), np.full(24, 0.01)
+    rates[0] = rate
+    changed = scores.copy()
+    changed[:, 0 if name == "ours" else slice(None)] += change
+    turn = (script.OURS, script.STACKED) if name == "ours" else (script.SKLEARN, script.PROCESSES)
+    runs = {turn: script.Run(1.0, scores, rates) for turn in script.CONTENDERS}
+    runs[turn] = script.Run(1.0, changed, rates)
+    with nullcontext() if message is None else pytest.raises(RuntimeError, match=message):
+        script.check_same_results(script.CASES["iris"], runs)
+
+
+def test_the_meeting_is_drawn(tmp_path):
+    pytest.importorskip("matplotlib")
+    run("examples/stacked_search.py", "--draw", tmp_path / "meeting.png")
+    assert (tmp_path / "meeting.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
+def test_memory_is_weighed():
+    lines = run("examples/stacked_search.py", "--memory", "--rows=2000", "--fits=20").splitlines()
+    peaks = {
+        name: int(re.search(r"peak ([\d,]+) MB", line)[1].replace(",", ""))
+        for line in lines
+        for name in [line.split(":")[0]]
+    }
+    # Eight interpreters take more than one, whatever the data.
+    assert 50 < peaks["stacked"] < peaks["loky"]
