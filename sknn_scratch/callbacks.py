@@ -81,6 +81,8 @@ class FitTask:
         self.epoch: Any = None
         """Context of the epoch that is under way."""
         self.job: TrainingJob
+        self.write: list[Callable[[Epoch], None]]
+        """What writes checkpoints, after callbacks had their say."""
         self.fitted: Callable[[TrainingResult], dict[str, Any]]
 
     def begin(
@@ -101,13 +103,12 @@ class FitTask:
             Turns a result so far into the attributes of a fitted estimator.
         """
         self.job, self.fitted = job, fitted
-        checkpoints = [
+        self.write = [
             callback.follow(self.estimator, job, data)
             for callback in self.estimator._skl_callbacks
             if isinstance(callback, Checkpoint)
         ]
-        # Checkpoints come last, so that they see whether a callback ends training.
-        job.watchers = [*job.watchers, self, *checkpoints]
+        job.watchers = [*job.watchers, self]
         start = job.start()
         self.context.max_subtasks = job.max_iter
         self.context.call_on_fit_task_begin(**self._given())
@@ -120,8 +121,11 @@ class FitTask:
         """End the task of an epoch and begin the next; tell whether a callback ends training."""
         ended, self.epoch = self.epoch, None
         stop: bool = ended.call_on_fit_task_end(**self._given(epoch.result))
-        goes_on = epoch.verdict in (None, "slower") and epoch.number < self.job.max_iter
-        if goes_on and not stop:
+        if stop and goes_on(epoch):
+            epoch = epoch._replace(verdict="callback")
+        for write in self.write:
+            write(epoch)
+        if goes_on(epoch) and epoch.number < self.job.max_iter:
             self._begin_epoch(epoch.result)
         return stop
 
@@ -147,6 +151,11 @@ class FitTask:
         if result is not None:
             given["reconstruction_attributes"] = lambda: self.fitted(result())
         return given
+
+
+def goes_on(epoch: Epoch) -> bool:
+    """Whether training goes on after an epoch, as far as is known."""
+    return epoch.verdict in (None, "slower")
 
 
 def fit_task(
@@ -280,7 +289,7 @@ class Checkpoint:
     def follow(
         self, estimator: Any, job: TrainingJob, data: Mapping[str, Any]
     ) -> Callable[[Epoch], None]:
-        """Put a job to where the file has it, if there is one; return the watcher that writes it.
+        """Put a job to where the file has it, if there is one; return what writes it when due.
 
         Parameters
         ----------
@@ -301,7 +310,7 @@ class Checkpoint:
             nonlocal known, written
             passed = time.monotonic() - written
             due = (
-                epoch.verdict not in (None, "slower")
+                not goes_on(epoch)
                 or (self.every_n_epochs and epoch.number % self.every_n_epochs == 0)
                 or (self.every_seconds is not None and passed >= self.every_seconds)
             )
@@ -390,7 +399,6 @@ def _write(path: Path, job: TrainingJob, epoch: Epoch, fit: dict[str, str]) -> N
     """Write the state of a job after an epoch."""
     result, rule = epoch.result(), job.stopping
     progress = result.progress
-    reason = "" if epoch.verdict in (None, "slower") else epoch.verdict
     notes = {
         "format": FORMAT,
         "fit": fit,
@@ -398,7 +406,7 @@ def _write(path: Path, job: TrainingJob, epoch: Epoch, fit: dict[str, str]) -> N
         "loss_curve": result.loss_curve,
         "validation_loss_curve": result.validation_loss_curve,
         "scores": result.scores,
-        "reason": reason,
+        "reason": "" if goes_on(epoch) else epoch.verdict,
         "loss": result.loss,
         "steps": progress.steps,
         "plateaus": progress.plateaus,

@@ -133,7 +133,7 @@ class ScratchMLPClassifier(CallbackSupport, ClassifierMixin, BaseEstimator):
 
     Parameters, methods and attributes are those of
     :class:`sklearn.neural_network.MLPClassifier`, and a few more. With ``activation="relu"``,
-    ``hidden_layer_sizes=(100,)``, ``alpha=1e-4``, ``batch_size=min(200, n_samples)``,
+    ``hidden_layer_sizes=(100,)``, ``batch_size=min(200, n_samples)``,
     ``learning_rate="constant"``, ``learning_rate_init=0.001``, ``max_iter=200``,
     ``loss="log_loss"``, ``init="glorot"``, ``scale_features=False``, ``input_dropout=0``,
     ``weight_decay=0`` and ``beta_2=0.999`` the same ``random_state`` gives the same network as
@@ -150,8 +150,8 @@ class ScratchMLPClassifier(CallbackSupport, ClassifierMixin, BaseEstimator):
     solver : {"lbfgs", "sgd", "adam"}, default="adam"
         "sgd" and "adam" work on minibatches; "lbfgs" (SciPy's L-BFGS-B) on all rows at once, which
         is often better for a few hundred rows.
-    alpha : float, default=0.0
-        Strength of the L2 penalty, which is divided by the number of rows. See ``weight_decay``.
+    alpha : float, default=0.0001
+        Strength of the L2 penalty, which is divided by the number of rows.
     batch_size : int or "auto", default="auto"
         Rows of a minibatch. "auto" cuts the rows into batches of equal size, of about 64 rows;
         ``batch_size_`` tells what was used.
@@ -366,7 +366,7 @@ class ScratchMLPClassifier(CallbackSupport, ClassifierMixin, BaseEstimator):
         activation: str = "centered_logistic",
         *,
         solver: str = "adam",
-        alpha: float = 0.0,
+        alpha: float = 0.0001,
         batch_size: int | str = "auto",
         learning_rate: str = "cosine",
         learning_rate_init: float | str = "auto",

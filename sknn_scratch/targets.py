@@ -46,7 +46,7 @@ def is_multilabel(y: NDArray) -> bool:
     return type_of_target(y) == "multilabel-indicator"
 
 
-def encode(y: NDArray, classes: NDArray, dtype: DTypeLike) -> NDArray:
+def encode(y: Any, classes: NDArray, dtype: DTypeLike) -> NDArray:
     """Targets 0 or 1, (n, n_outputs): one column for two classes, else one a class or label."""
     if issparse(y):  # an indicator matrix
         Y = y.toarray()

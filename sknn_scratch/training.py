@@ -515,9 +515,9 @@ def _verdict(job: TrainingJob, epoch: Epoch) -> str | None:
             job.stopping.count = 0
             verdict = verdict or "slower"
     # All of them see the record, also if one of them ends training.
-    for watch in job.watchers:
-        if watch(epoch._replace(verdict=verdict)) and verdict in (None, "slower"):
-            verdict = "callback"
+    stops = [watch(epoch._replace(verdict=verdict)) for watch in job.watchers]
+    if any(stops) and verdict in (None, "slower"):
+        verdict = "callback"
     return verdict
 
 

@@ -18,10 +18,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sklearn
+from joblib import parallel_config
 from jobs import make_job
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris
+from sklearn.ensemble import VotingClassifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
@@ -566,6 +568,28 @@ def test_when_the_file_is_written(tmp_path, monkeypatch):
     assert written(31) == [3, 5, 6]
     assert written(31, every_seconds=None) == [6]
     assert written(25, every_n_epochs=5) == [4, 5, 6]
+
+
+@needs_protocol
+def test_fits_that_train_as_a_stack_have_a_file_each(tmp_path):
+    def vote(callback=None):
+        networks = [wide(random_state=seed) for seed in range(3)]
+        for seed, network in enumerate(networks):
+            network.set_callbacks(Checkpoint(tmp_path / str(seed), every_n_epochs=4))
+        if callback is not None:
+            networks[1].set_callbacks(*networks[1]._skl_callbacks, callback)
+        return VotingClassifier([(str(k), network) for k, network in enumerate(networks)], n_jobs=3)
+
+    with parallel_config(backend="stacked"):
+        with pytest.raises(RuntimeError, match="the callback fails"):
+            fit(vote(Recorder(("end", "epoch", 9), fail)), X_digits, y_digits)
+        recorder = Recorder()
+        resumed = fit(vote(recorder), X_digits, y_digits)
+    assert recorder.events[2] == ("begin", "epoch", 8), "to fail is not to end"
+    for seed, network in enumerate(resumed.estimators_):
+        alone = fit(wide(random_state=seed), X_digits, y_digits)
+        assert_allclose(network.loss_curve_, alone.loss_curve_, rtol=1e-9)
+        assert_allclose(network.coefs_[0], alone.coefs_[0], rtol=1e-6, atol=1e-9)
 
 
 def test_networks_of_a_stack_go_on_where_they_were():
