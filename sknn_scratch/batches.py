@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 AUTO_BATCH_SIZE = 64
 
 #: Bounds of :func:`planned_epochs`.
-AUTO_EPOCHS = 60
+AUTO_EPOCHS = 45
 LEAST_UPDATES = 250
 LEAST_UPDATES_TIMES_UNITS = 8000
 MOST_UPDATES = 5000

@@ -178,9 +178,6 @@ SOLVER = "solver."
 #: Layout of the file. A file of another is refused.
 FORMAT = 1
 
-#: Parameters that make no difference to what is learnt.
-IRRELEVANT = {"verbose", "random_state"}
-
 WHAT_TO_DO = "Delete it to start anew, or give Checkpoint another path."
 
 
@@ -374,9 +371,10 @@ def _describe(value: Any) -> str:
 def _fingerprint(estimator: Any, job: TrainingJob, data: Mapping[str, Any]) -> dict[str, str]:
     """All that the result of a fit depends on, in words."""
     settings = estimator.get_params(deep=False)
-    seed = settings["random_state"]
+    del settings["verbose"]
+    seed = settings.pop("random_state")
     return {
-        **{name: _describe(settings[name]) for name in settings.keys() - IRRELEVANT},
+        **{name: _describe(value) for name, value in settings.items()},
         "random_state": (
             repr(int(seed))
             if isinstance(seed, Integral)

@@ -143,10 +143,9 @@ class ScratchMLPClassifier(CallbackSupport, ClassifierMixin, BaseEstimator):
     ----------
     hidden_layer_sizes : int or sequence of int, default=(200,)
         Units of each hidden layer. An empty sequence makes a linear model.
-    activation : {"identity", "logistic", "centered_logistic", "tanh", "relu"}, \
-            default="centered_logistic"
-        Function of the hidden units. The default is the sigmoid less one half, which is zero on
-        average.
+    activation : str, default="centered_logistic"
+        Function of the hidden units: "identity", "logistic", "tanh", "relu", or
+        "centered_logistic", which is the sigmoid less one half, and so zero on average.
     solver : {"lbfgs", "sgd", "adam"}, default="adam"
         "sgd" and "adam" work on minibatches; "lbfgs" (SciPy's L-BFGS-B) on all rows at once, which
         is often better for a few hundred rows.
@@ -170,7 +169,7 @@ class ScratchMLPClassifier(CallbackSupport, ClassifierMixin, BaseEstimator):
     power_t : float, default=0.5
         Exponent of "invscaling".
     max_iter : int or "auto", default="auto"
-        Most epochs (for "lbfgs": iterations). "auto" means 60 epochs, but at least 250 updates
+        Most epochs (for "lbfgs": iterations). "auto" means 45 epochs, but at least 250 updates
         (8,000 / n_units below 32 hidden units) and at most about 5,000; 1,000 iterations for
         "lbfgs". ``n_iter_`` tells what was done.
     loss : {"squared_error", "log_loss"}, default="squared_error"
@@ -307,6 +306,11 @@ class ScratchMLPClassifier(CallbackSupport, ClassifierMixin, BaseEstimator):
     >>> clf.predict([[0, 1], [1, 1]]).tolist()
     ['odd', 'even']
     """
+
+    # In a notebook scikit-learn describes parameters only beside a link to documentation. There is no
+    # page on the web to link to, so the link stays within the notebook.
+    _doc_link_module = "sknn_scratch"
+    _doc_link_template = "#{estimator_name}"
 
     classes_: NDArray
     coefs_: list[NDArray]

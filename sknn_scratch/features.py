@@ -23,6 +23,9 @@ from sklearn.utils.sparsefuncs import inplace_column_scale
 #: What no scaled value goes beyond.
 BOUND = 3.0
 
+#: Values beyond this are scaled down before they are squared.
+LARGE = 1e100
+
 #: Scaled values are cut here before they are squared, which would overflow.
 FAR_OUT = 1e6
 
@@ -34,16 +37,22 @@ class Scaling(NamedTuple):
     scale: NDArray
 
     def __call__(self, X: Any, dtype: DTypeLike) -> NDArray:
-        """Scaled and bounded copy of X, (n, n_features), dense or CSR, of this dtype."""
+        """Scaled and bounded copy of X, (n, n_features), dense or CSR, of this dtype.
+
+        A sparse X stays sparse if nothing is to be subtracted from it.
+        """
+        if issparse(X) and self.mean.any():
+            X = X.toarray()
         if issparse(X):
             x = X.astype(dtype, copy=True)
             x.sum_duplicates()
             inplace_column_scale(x, 1 / self.scale)
             _bound(x.data)
         else:
-            x = X - self.mean
-            x /= self.scale
-            x = x.astype(dtype, copy=False)
+            with np.errstate(over="ignore"):
+                x = X - self.mean
+                x /= self.scale
+                x = x.astype(dtype, copy=False)
             _bound(x)
         return x
 
@@ -69,6 +78,13 @@ def scaling_of(X: NDArray, sample_weight: NDArray | None) -> Scaling:
         X, sample_weight = X[sample_weight > 0], sample_weight[sample_weight > 0]
     if issparse(X):
         return Scaling(np.zeros(X.shape[1]), MaxAbsScaler().fit(X).scale_)
-    scaler = StandardScaler().fit(X, sample_weight=sample_weight)
+    low, high = X.min(axis=-2).astype(np.float64), X.max(axis=-2).astype(np.float64)
+    # The squares of very large numbers overflow.
+    largest = np.maximum(-low, high)
+    unit = np.where(largest > LARGE, largest, 1.0)
+    scaler = StandardScaler().fit(X if (unit == 1).all() else X / unit, sample_weight=sample_weight)
+    # The mean of a constant column may be off by rounding.
+    mean = np.where(low == high, low, scaler.mean_ * unit)
+    scale = np.where(low == high, 1.0, scaler.scale_ * unit)
     zero_one = ((X == 0) | (X == 1)).all(axis=-2)
-    return Scaling(np.where(zero_one, 0.0, scaler.mean_), np.where(zero_one, 1.0, scaler.scale_))
+    return Scaling(np.where(zero_one, 0.0, mean), np.where(zero_one, 1.0, scale))

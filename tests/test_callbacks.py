@@ -122,24 +122,6 @@ def test_before_scikit_learn_1_9_it_says_so(monkeypatch):
         ScratchMLPClassifier().set_callbacks(Recorder())
 
 
-def test_importing_the_package_brings_nothing_that_scikit_learn_has_not_brought():
-    code = """
-        import sys
-        import sklearn.base, sklearn.metrics, sklearn.model_selection, sklearn.utils
-        before = set(sys.modules)
-        import sknn_scratch
-        print(*sorted({name.split(".")[0] for name in set(sys.modules) - before}))
-        """
-    run = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)],
-        env={**os.environ, "PYTHONPATH": str(Path(sknn_scratch.__file__).parents[1])},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert run.stdout.split() == ["sknn_scratch"]
-
-
 def test_a_fit_without_callbacks_does_without_all_of_it(monkeypatch):
     monkeypatch.setattr(callbacks, "FitTask", None)
     fit(quick())

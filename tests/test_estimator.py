@@ -16,6 +16,7 @@ from sklearn.metrics import brier_score_loss
 from sklearn.preprocessing import MultiLabelBinarizer, minmax_scale, scale
 
 from sknn_scratch import ScratchMLPClassifier
+from sknn_scratch.batches import LEAST_UPDATES
 
 IRIS = load_iris(as_frame=True)
 X_iris, y_iris = scale(IRIS.data.to_numpy()), IRIS.target.to_numpy()
@@ -281,9 +282,9 @@ def test_verbose_prints_a_line_an_epoch_and_why_it_stopped():
 def test_cosine_ends_as_planned_and_a_constant_rate_says_that_it_has_not_converged(
     learning_rate, max_iter
 ):
-    settings = {"hidden_layer_sizes": (20,), "batch_size": 150, "n_iter_no_change": 1000}
+    settings = {"hidden_layer_sizes": (40,), "batch_size": 150, "n_iter_no_change": 1000}
     clf = quick(learning_rate=learning_rate, max_iter=max_iter, **settings)
-    planned = 400 if max_iter == "auto" else 5  # one batch an epoch
+    planned = LEAST_UPDATES if max_iter == "auto" else 5  # one batch an epoch
     if learning_rate == "cosine":
         clf.fit(X_iris, y_iris)
     else:

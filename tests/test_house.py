@@ -31,6 +31,7 @@ LEVELS = {
     "network": 1,
     "training": 2,
     "validation": 2,
+    "callbacks": 3,
     "stacking": 3,
     "classifier": 4,
     "displays": 5,

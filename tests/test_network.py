@@ -11,12 +11,14 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sknn_scratch.activations import ACTIVATIONS
 from sknn_scratch.network import (
     BLOCK_VALUES,
+    PLACING_ROWS,
     draw_theta,
     glorot_bounds,
     layers_of,
     n_params,
     n_weights,
     output,
+    place_units,
     scaled_bounds,
     theta_of,
 )
@@ -195,6 +197,95 @@ def test_scaled_bounds_put_first_layer_at_its_gain_whatever_the_scale(activation
 
 def test_scaled_bounds_of_inputs_that_are_all_zero():
     assert_allclose(scaled_bounds((12, 3, 1), "tanh", 0.0), [0.5, 1.0])
+
+
+# ---------------------------------------------------------------- units placed in the data
+
+
+def placed(X, weight=None, *, n_hidden=30, seed=0, dtype=np.float64):
+    """A first layer that was placed in X, and the root mean square length asked for."""
+    sizes = (X.shape[1], n_hidden, 1)
+    theta = draw_theta(sizes, [0.7, 1.0], np.random.RandomState(3), dtype)
+    layer = layers_of(theta, sizes)[0]
+    length = np.sqrt((layer.W**2).sum() / n_hidden)
+    place_units(layer, X, weight, np.random.RandomState(seed))
+    return layer, length
+
+
+@pytest.mark.parametrize("container", [np.asarray, scipy.sparse.csr_matrix, scipy.sparse.csr_array])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("n", "n_hidden"), [(1, 1), (1, 30), (2, 30), (40, 1), (40, 30), (999, 30)]
+)
+def test_units_have_the_length_asked_for_and_turn_within_the_data(container, dtype, n, n_hidden):
+    X = np.random.RandomState(1).normal(size=(n, 6)).astype(dtype)
+    (W, b), length = placed(container(X), n_hidden=n_hidden, dtype=dtype)
+    assert W.dtype == b.dtype == dtype
+    assert_allclose(np.linalg.norm(W, axis=0), length, rtol=1e-5)
+    z = X.astype(np.float64) @ W
+    tolerance = 1e-12 if dtype == np.float64 else 1e-5
+    assert (z.min(axis=0) - tolerance <= -b).all()
+    assert (-b <= z.max(axis=0) + tolerance).all()
+
+
+def test_thresholds_are_spread_evenly_over_the_rows():
+    X, n_hidden = np.random.RandomState(1).normal(size=(200, 6)), 30
+    for seed in range(3):
+        (W, b), _ = placed(X, n_hidden=n_hidden, seed=seed)
+        below = np.sort((X @ W + b < -1e-12).mean(axis=0))
+        even = np.arange(n_hidden) / n_hidden
+        assert (below >= even - 2 / 200).all()
+        assert (below <= even + 1 / n_hidden + 2 / 200).all()
+
+
+def test_units_in_weighted_rows_are_those_in_repeated_rows_of_any_order():
+    rng = np.random.RandomState(1)
+    X, weight = rng.normal(size=(60, 6)), np.arange(60) % 4
+    (W, b), _ = placed(X, weight.astype(float))
+    rows = np.repeat(np.arange(60), weight)
+    assert len(rows) <= PLACING_ROWS
+    for order in (rows, rng.permutation(rows)):
+        other, _ = placed(X[order])
+        assert_allclose(other.W, W, rtol=1e-12)
+        assert_allclose(other.b, b, rtol=1e-10)
+    unweighted, _ = placed(X)
+    assert np.abs(unweighted.b - b).max() > 0.01
+
+
+@pytest.mark.parametrize("n", [50, 1000])
+@pytest.mark.parametrize("seed", range(5))
+def test_units_turn_where_rows_have_weight(n, seed):
+    X = np.random.RandomState(1).normal(size=(n, 6))
+    weight = np.zeros(n)
+    weight[[3, 7, 11]] = [1, 2, 3]
+    (W, b), _ = placed(X, weight, seed=seed)
+    z = X[[3, 7, 11]] @ W
+    assert (z.min(axis=0) - 1e-12 <= -b).all()
+    assert (-b <= z.max(axis=0) + 1e-12).all()
+
+
+def test_units_look_along_few_columns():
+    X = np.random.RandomState(1).normal(size=(50, 50))
+    (W, _), length = placed(X, n_hidden=400)
+    normal = np.random.RandomState(1).normal(size=W.shape)
+    squares = [np.sort(V**2 / (V**2).sum(axis=0), axis=0)[-3:].sum(axis=0) for V in (W, normal)]
+    # Share of a unit's squared length that its three largest weights have.
+    few, even = np.median(squares, axis=1)
+    assert few > 0.85
+    assert even < 0.4
+    assert W.min() < -length / 2
+    assert W.max() > length / 2
+
+
+def test_the_same_seed_places_the_same_units_and_another_does_not():
+    X = np.random.RandomState(1).normal(size=(999, 6))
+    (first, _), (second, _), (other, _) = (placed(X, seed=seed) for seed in (0, 0, 1))
+    for a, b, c in zip(first, second, other, strict=True):
+        assert_array_equal(a, b)
+        assert np.abs(a - c).max() > 0.1
+
+
+# ---------------------------------------------------------------- the way forward, in blocks
 
 
 @pytest.mark.parametrize("container", [np.asarray, scipy.sparse.csr_matrix, scipy.sparse.csr_array])

@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.utils import gen_batches
 
-from sknn_scratch.batches import batch_slices, equal_batches, planned_epochs
+from sknn_scratch.batches import (
+    AUTO_EPOCHS,
+    LEAST_UPDATES,
+    LEAST_UPDATES_TIMES_UNITS,
+    MOST_UPDATES,
+    batch_slices,
+    equal_batches,
+    planned_epochs,
+)
 from sknn_scratch.schedules import Schedule, learning_rate_for
 from sknn_scratch.solvers import SGD, Adam, stacked
 from sknn_scratch.stopping import NoImprovement
@@ -69,8 +77,8 @@ def sgd_by_the_book(theta, grads, lr, momentum, nesterov):
 def run(solver, theta, grads, lr):
     theta, grad = theta.copy(), np.empty_like(theta)
     take_step = solver.bound(theta, grad, solver.new_state(theta))
-    for step, given in enumerate(grads, start=1):
-        grad[:] = given
+    for step, g in enumerate(grads, start=1):
+        grad[:] = g
         take_step(solver.step_size(np.asarray(lr), np.array(step)))
     return theta
 
@@ -161,19 +169,35 @@ def test_batch_slices(n, batch_size):
 @pytest.mark.parametrize(
     ("n", "batch_size", "hidden_sizes", "epochs"),
     [
-        (4, 4, (200,), 400),  # one update an epoch: at least 400
-        (150, 150, (), 400),
-        (150, 50, (20, 30), 134),
-        (150, 50, (30, 10), 267),  # 8,000 / 10 updates
-        (150, 150, (1,), 5000),  # and not 8,000
-        (1400, 200, (200,), 60),  # 420 updates
-        (20_000, 200, (200,), 50),  # 100 updates an epoch: at most 5,000
-        (20_000, 200, (1,), 50),
-        (10_000_000, 200, (200,), 1),
+        (4, 4, (200,), LEAST_UPDATES),  # one update an epoch
+        (150, 150, (), LEAST_UPDATES),
+        (150, 50, (200, 10), math.ceil(LEAST_UPDATES_TIMES_UNITS / 10 / 3)),
+        (150, 150, (1,), MOST_UPDATES),  # and not more for a single unit
+        (2000, 200, (200,), AUTO_EPOCHS),
+        (200_000, 200, (200,), math.ceil(MOST_UPDATES / 1000)),
+        (10_000_000, 200, (1,), 1),
     ],
 )
 def test_planned_epochs(n, batch_size, hidden_sizes, epochs):
     assert planned_epochs(n, batch_size, hidden_sizes) == epochs
+
+
+@given(
+    n=st.integers(1, 10**6),
+    batch_size=st.integers(1, 10**6),
+    hidden_sizes=st.lists(st.integers(1, 1000), max_size=3),
+)
+def test_as_many_epochs_as_it_takes_and_not_one_more(n, batch_size, hidden_sizes):
+    epochs, updates = planned_epochs(n, batch_size, hidden_sizes), -(-n // batch_size)
+    least = LEAST_UPDATES
+    if hidden_sizes:
+        least = max(least, LEAST_UPDATES_TIMES_UNITS / min(hidden_sizes))
+    least = min(least, MOST_UPDATES)
+    assert epochs * updates >= least
+    if epochs > AUTO_EPOCHS:
+        assert (epochs - 1) * updates < least
+    elif epochs < AUTO_EPOCHS:
+        assert (epochs - 1) * updates < MOST_UPDATES <= epochs * updates
 
 
 @given(n=st.integers(1, 10**7))

@@ -166,6 +166,39 @@ def test_counts_are_computed_in_float64(dtype):
     assert_same(*models)
 
 
+# ---------------------------------------------------------------- scaled features
+
+
+def bounded_by_hand(dense):
+    """Columns divided by their largest value, and bounded: what is to become of sparse ones."""
+    largest = np.abs(dense).max(axis=0)
+    x = dense / np.where(largest > 0, largest, 1)
+    return x / np.sqrt(1 + (x / 3) ** 2)
+
+
+@containers
+@solvers
+def test_scaled_sparse_columns_are_those_scaled_by_hand(container, solver):
+    y, units = TARGETS["multiclass"], np.logspace(-3, 6, 64)
+    matrix, seen = CONTAINERS[container](X * units), bounded_by_hand(X)
+    scaled = fit(make(solver, scale_features=True, max_iter=5), matrix, y)
+    by_hand = fit(make(solver, max_iter=5), seen, y)
+    assert_same(scaled, by_hand)
+    np.testing.assert_allclose(scaled.predict_proba(matrix), by_hand.predict_proba(seen), rtol=1e-8)
+    np.testing.assert_allclose(scaled.predict_proba(X * units), by_hand.predict_proba(seen))
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"early_stopping": True}, {"input_dropout": 0.3}, {"weight_decay": "auto"}]
+)
+def test_what_holds_a_network_back_is_the_same_for_sparse_x(settings):
+    y = TARGETS["multiclass"]
+    assert_same(
+        fit(make("adam", scale_features=True, **settings), sp.csr_array(X), y),
+        fit(make("adam", **settings), bounded_by_hand(X), y),
+    )
+
+
 # ---------------------------------------------------------------- odd matrices
 
 
@@ -190,6 +223,8 @@ def scrambled():
 def test_a_matrix_that_is_not_in_canonical_form(solver, init):
     y = TARGETS["multiclass"]
     assert_same(*(fit(make(solver, init=init), data, y) for data in (scrambled(), X)))
+    scaled = fit(make(solver, init=init, scale_features=True), scrambled(), y)
+    assert_same(scaled, fit(make(solver, init=init), bounded_by_hand(X), y))
 
 
 @containers
@@ -200,8 +235,9 @@ def test_x_is_left_as_it_was(container):
     before = {name: getattr(matrix, name).copy() for name in arrays}
     for name in arrays:
         getattr(matrix, name).flags.writeable = False  # as from a memory map
-    model = make("adam").fit(matrix, y).partial_fit(matrix, y)
-    model.predict_proba(matrix)
+    for scaled in (False, True):
+        model = make("adam", scale_features=scaled).fit(matrix, y).partial_fit(matrix, y)
+        model.predict_proba(matrix)
     for name in arrays:
         np.testing.assert_array_equal(getattr(matrix, name), before[name])
 

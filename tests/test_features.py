@@ -1,0 +1,310 @@
+"""Features as the network sees them: the formula written out, its far ends, and the estimator."""
+
+import copy
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from hypothesis import given
+from hypothesis import strategies as st
+from jobs import PLAIN
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.datasets import load_wine
+from sklearn.preprocessing import MaxAbsScaler, StandardScaler
+
+from sknn_scratch import ScratchMLPClassifier
+from sknn_scratch.features import Scaling, scaling_of
+
+WINE, KINDS = load_wine(return_X_y=True)
+TEST = np.arange(len(KINDS)) % 3 == 0
+SPARSE = [sp.csr_matrix, sp.csr_array]
+
+
+def bounded(x):
+    return x / np.sqrt(1 + (x / 3) ** 2)
+
+
+def table(n=40, seed=0):
+    """Columns on many scales, none of zeros and ones."""
+    rng = np.random.RandomState(seed)
+    return rng.normal(size=(n, 4)) * [1, 1e-3, 1e4, 30] + [0, 5, -1e6, 3]
+
+
+def counts(n=40, seed=0):
+    """Mostly zeros, of both signs, and a column of zeros alone."""
+    rng = np.random.RandomState(seed)
+    X = rng.binomial(1, 0.3, size=(n, 5)) * rng.normal(size=(n, 5)) * [1, 1e-3, 1e4, 30, 0]
+    assert (X != 0).any(axis=0).tolist() == [True] * 4 + [False]
+    return X
+
+
+# ---------------------------------------------------------------- the formula
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_columns_are_centred_divided_by_their_deviation_and_bounded(weighted):
+    X, weight = table(), np.random.RandomState(1).uniform(size=40) if weighted else None
+    mean = np.average(X, axis=0, weights=weight)
+    scale = np.sqrt(np.average((X - mean) ** 2, axis=0, weights=weight))
+    scaling = scaling_of(X, weight)
+    assert_allclose(scaling.mean, mean, rtol=1e-12, atol=1e-12)
+    assert_allclose(scaling.scale, scale, rtol=1e-8)
+    assert_allclose(scaling(X, np.float64), bounded((X - mean) / scale), rtol=1e-6, atol=1e-8)
+
+
+def test_it_is_standard_scaler_and_the_bound():
+    X = table()
+    standard = StandardScaler().fit(X[:30])
+    scaled = scaling_of(X[:30], None)(X, np.float64)
+    assert_allclose(scaled, bounded(standard.transform(X)), rtol=1e-12, atol=1e-12)
+
+
+def test_columns_of_zeros_and_ones_are_only_bounded():
+    rng = np.random.RandomState(0)
+    rare = (np.arange(40) == 7).astype(float)
+    left_alone = np.column_stack([rng.randint(2, size=40), rare, np.zeros(40), np.ones(40)])
+    X = np.column_stack([left_alone, rare / 2, -rare])
+    scaling = scaling_of(X, None)
+    assert_array_equal(scaling.mean[:4], 0)
+    assert_array_equal(scaling.scale[:4], 1)
+    assert_allclose(scaling(X, np.float64)[:, :4], bounded(left_alone), rtol=1e-15)
+    assert (scaling.scale[4:] < 0.2).all()
+    assert (scaling.mean[4:] != 0).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("value", [0.0, 0.1, 7.0, -1e9, 1e18, 1e30])
+def test_a_constant_column_becomes_zero(value, dtype):
+    X = np.column_stack([np.full(51, value), table(51)[:, 0]]).astype(dtype)
+    for weight in (None, np.random.RandomState(1).uniform(size=51)):
+        assert_allclose(scaling_of(X, weight)(X, dtype)[:, 0], 0, atol=1e-6)
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("size", [1e-300, 1e9, 1e30, 1e300, 1.7e308])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_columns_far_out_are_finite_bounded_and_in_order(sparse, size, dtype):
+    if dtype == np.float32 and not 1e-30 < size < 1e38:
+        return  # not a number of this type
+    values = (np.linspace(-1, 1, 41) * size).astype(dtype)
+    X = np.column_stack([values, values, np.linspace(-1, 1, 41, dtype=dtype)])
+    X[:, 1] += dtype(size) / 2 if size < 1e308 else 0
+    X = sp.csr_matrix(X) if sparse else X
+    scaled = scaling_of(X, None)(X, dtype)
+    scaled = scaled.toarray() if sparse else scaled
+    assert scaled.dtype == dtype
+    assert np.isfinite(scaled).all()
+    assert np.abs(scaled).max() <= 3
+    assert (np.diff(scaled, axis=0) >= 0).all()
+
+
+@pytest.mark.parametrize("container", [np.asarray, *SPARSE])
+def test_rows_further_out_than_any_before_are_at_the_bound(container):
+    scaling = scaling_of(container(counts()), None)
+    far = np.array([[1e30, -1e30, 1e300, -1.7e308, 0]])
+    found = scaling(container(far), np.float64)
+    found = found if isinstance(found, np.ndarray) else found.toarray()
+    assert_allclose(found, [[3, -3, 3, -3, 0]], atol=1e-9)
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=30))
+def test_order_is_kept_and_nothing_is_beyond_the_bound(values):
+    X = np.array(values)[:, None]
+    x = scaling_of(X, None)(X, np.float64)
+    assert np.abs(x).max() <= 3
+    assert (np.diff(x[X[:, 0].argsort()], axis=0) >= 0).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("container", [np.asarray, *SPARSE])
+def test_the_type_asked_for_and_a_copy(container, dtype):
+    X = counts()
+    matrix, before = container(X.astype(np.float32)), X.astype(np.float32)
+    scaling = scaling_of(matrix, None)
+    found = scaling(matrix, dtype)
+    assert found.dtype == dtype
+    assert scaling.mean.dtype.kind == scaling.scale.dtype.kind == "f"
+    again, found = (a if isinstance(a, np.ndarray) else a.toarray() for a in (matrix, found))
+    assert_array_equal(again, before)
+    exact = scaling_of(container(X), None)(container(X), np.float64)
+    assert_allclose(found, exact if container is np.asarray else exact.toarray(), atol=1e-6)
+
+
+# ---------------------------------------------------------------- sparse
+
+
+@pytest.mark.parametrize("container", SPARSE)
+def test_sparse_columns_keep_their_zeros_and_are_divided_by_their_largest_value(container):
+    X = counts()
+    scaling = scaling_of(container(X), None)
+    found = scaling(container(X), np.float64)
+    assert sp.issparse(found)
+    assert found.nnz == np.count_nonzero(X)
+    assert_array_equal(scaling.mean, 0)
+    assert_array_equal(scaling.scale, [*np.abs(X[:, :4]).max(axis=0), 1])
+    assert_allclose(found.toarray(), bounded(MaxAbsScaler().fit_transform(X)), rtol=1e-12)
+    # The same for a dense X, such as one that is to be predicted.
+    assert_allclose(scaling(X, np.float64), found.toarray(), rtol=1e-12)
+
+
+@pytest.mark.parametrize("container", SPARSE)
+def test_values_in_pieces_are_put_together_before_they_are_bounded(container):
+    X = container(counts())
+    data, columns = np.repeat(X.data / 2, 2), np.repeat(X.indices, 2)
+    pieces = container((data, columns, 2 * X.indptr), shape=X.shape)
+    assert not pieces.has_canonical_format
+    for scaling in (scaling_of(X, None), scaling_of(pieces, None)):
+        found = scaling(pieces, np.float64).toarray()
+        assert_allclose(found, scaling_of(X, None)(X, np.float64).toarray(), rtol=1e-12)
+    assert pieces.nnz == 2 * X.nnz
+
+
+@pytest.mark.parametrize("container", [np.asarray, *SPARSE])
+def test_weights_equal_repeated_rows(container):
+    X, weight = counts(), np.arange(40) % 4
+    X[0] = 1e6  # has no weight
+    weighted = scaling_of(container(X), weight.astype(float))
+    repeated = scaling_of(container(X.repeat(weight, axis=0)), None)
+    assert_allclose(weighted.mean, repeated.mean, rtol=1e-9, atol=1e-12)
+    assert_allclose(weighted.scale, repeated.scale, rtol=1e-9)
+
+
+def test_a_sparse_table_is_centred_too_if_a_dense_one_was():
+    X = table()
+    scaling = scaling_of(X, None)
+    found = scaling(sp.csr_array(X), np.float64)
+    found = found.toarray() if sp.issparse(found) else found
+    assert_allclose(found, scaling(X, np.float64), rtol=1e-12)
+
+
+# ---------------------------------------------------------------- the estimator
+
+
+def quick(**settings):
+    return ScratchMLPClassifier((8,), **{"max_iter": 10, "random_state": 0} | settings)
+
+
+def by_hand(X, X_fit):
+    """X as a network should see it that was fitted to X_fit."""
+    return bounded((X - X_fit.mean(axis=0)) / X_fit.std(axis=0))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"early_stopping": True},
+        {"hidden_layer_sizes": (), "learning_rate_init": 0.1, "input_dropout": 0.2},
+        {"init": "glorot", "solver": "sgd"},
+        # It has one minimum, so that rounding does not lead elsewhere.
+        {"hidden_layer_sizes": (), "solver": "lbfgs", "loss": "log_loss", "alpha": 1.0}
+        | {"max_iter": "auto", "tol": 1e-9},
+    ],
+    ids=str,
+)
+def test_a_raw_table_equals_a_scaled_table_in_front(settings):
+    inside = ScratchMLPClassifier(**{"max_iter": 20, "random_state": 0} | settings)
+    in_front = copy.copy(inside).set_params(scale_features=False)
+    inside.fit(WINE[~TEST], KINDS[~TEST])
+    scaled = by_hand(WINE, WINE[~TEST])
+    in_front.fit(scaled[~TEST], KINDS[~TEST])
+    assert_allclose(inside.mean_, WINE[~TEST].mean(axis=0), rtol=1e-12)
+    assert_allclose(inside.scale_, WINE[~TEST].std(axis=0), rtol=1e-12)
+    for method in ("predict_proba", "predict_log_proba"):
+        found = getattr(inside, method)(WINE)
+        assert_allclose(found, getattr(in_front, method)(scaled), rtol=1e-6, atol=1e-6)
+    pairs = zip(inside.hidden_activations(WINE), in_front.hidden_activations(scaled), strict=True)
+    for a, b in pairs:
+        assert_allclose(a, b, atol=1e-6)
+    assert inside.score(WINE[TEST], KINDS[TEST]) > 0.9
+
+
+def test_the_unit_of_measure_does_not_matter():
+    first = quick().fit(WINE, KINDS)
+    units = np.logspace(-6, 9, 13)
+    second = quick().fit(WINE * units + 3 * units, KINDS)
+    p = second.predict_proba(WINE * units + 3 * units)
+    assert_allclose(p, first.predict_proba(WINE), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [np.full(178, 5.0), np.full(178, 1e9), 1e9 + np.linspace(-1, 1, 178)],
+    ids=["constant", "constant and large", "large and nearly constant"],
+)
+def test_a_column_that_tells_nothing_changes_nothing_essential(column):
+    X = np.column_stack([WINE, column])
+    clf = ScratchMLPClassifier(random_state=0).fit(X[~TEST], KINDS[~TEST])
+    p = clf.predict_proba(X[TEST])
+    assert ((p - np.eye(3)[KINDS[TEST]]) ** 2).sum(axis=1).mean() < 0.05
+
+
+@pytest.mark.parametrize("container", [np.asarray, sp.csr_matrix])
+def test_mean_and_scale_stay_once_they_are_fitted(container):
+    first, other = container(np.abs(WINE)), container(7 * WINE)
+    warm = quick(warm_start=True).fit(first, KINDS)
+    partial = quick().partial_fit(first, KINDS, classes=[0, 1, 2])
+    expected = scaling_of(first, None)
+    for clf in (warm, partial):
+        assert clf.mean_.shape == clf.scale_.shape == (13,)
+        for go_on in (clf.partial_fit, *([clf.fit] if clf is warm else [])):
+            go_on(other, KINDS)
+            go_on(other[:20], KINDS[:20]) if go_on != clf.fit else None
+            assert_array_equal(clf.mean_, expected.mean)
+            assert_array_equal(clf.scale_, expected.scale)
+    anew = quick().fit(first, KINDS).fit(other, KINDS)
+    assert_allclose(anew.scale_, 7 * expected.scale, rtol=1e-12)
+
+
+def test_going_on_scales_the_new_rows_as_the_first():
+    inside = quick().partial_fit(WINE[:90], KINDS[:90], classes=[0, 1, 2])
+    in_front = quick(scale_features=False)
+    scaled = by_hand(WINE, WINE[:90])
+    in_front.partial_fit(scaled[:90], KINDS[:90], classes=[0, 1, 2])
+    inside.partial_fit(WINE[90:], KINDS[90:])
+    in_front.partial_fit(scaled[90:], KINDS[90:])
+    assert_allclose(inside.predict_proba(WINE), in_front.predict_proba(scaled), atol=1e-6)
+
+
+def test_without_scaling_there_is_neither_mean_nor_scale():
+    clf = quick(**PLAIN).fit(WINE / 100, KINDS)
+    assert clf.mean_ is None
+    assert clf.scale_ is None
+    z = WINE / 100 @ clf.coefs_[0] + clf.intercepts_[0]
+    (a,) = clf.hidden_activations(WINE / 100)
+    assert_allclose(a, 1 / (1 + np.exp(-z)) - 0.5, atol=1e-12)
+
+
+def test_what_was_fitted_counts_and_not_the_setting():
+    scaled, plain = quick().fit(WINE, KINDS), quick(scale_features=False).fit(WINE / 100, KINDS)
+    for clf, X in [(scaled, WINE), (plain, WINE / 100)]:
+        p = clf.predict_proba(X)
+        clf.set_params(scale_features=not clf.scale_features)
+        assert_array_equal(clf.predict_proba(X), p)
+        mean = copy.copy(clf.mean_)
+        assert_array_equal(clf.partial_fit(X, KINDS).mean_, mean)
+
+
+def test_a_fit_on_weighted_rows_is_scaled_by_weight():
+    weight = np.arange(178) % 3
+    clf = quick().fit(WINE, KINDS, sample_weight=weight)
+    X = WINE.repeat(weight, axis=0)
+    assert_allclose(clf.mean_, X.mean(axis=0), rtol=1e-10)
+    assert_allclose(clf.scale_, X.std(axis=0), rtol=1e-10)
+
+
+@pytest.mark.parametrize("container", SPARSE)
+def test_predictions_for_sparse_x_are_those_for_dense_x(container):
+    for X in (WINE, container(WINE)):
+        clf = quick().fit(X, KINDS)
+        assert_allclose(clf.predict_proba(container(WINE)), clf.predict_proba(WINE), rtol=1e-9)
+
+
+def test_scaling_is_what_the_attributes_say():
+    clf = quick(dtype="float32").fit(WINE, KINDS)
+    x = Scaling(clf.mean_, clf.scale_)(WINE, np.float32)
+    assert x.dtype == np.float32
+    z = x @ clf.coefs_[0] + clf.intercepts_[0]
+    (a,) = clf.hidden_activations(WINE)
+    assert a.dtype == np.float32
+    assert_allclose(a, np.tanh(z / 2) / 2, atol=1e-5)

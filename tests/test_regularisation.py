@@ -1,0 +1,300 @@
+"""What holds a network back: weight decay scaled by the noise, inputs left out."""
+
+import warnings
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from hypothesis import given
+from hypothesis import strategies as st
+from jobs import PLAIN, make_job
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.datasets import load_breast_cancer, load_digits, load_iris
+from sklearn.exceptions import ConvergenceWarning
+
+from sknn_scratch import ScratchMLPClassifier
+from sknn_scratch.regularisation import input_dropout_for, weight_decay_for
+from sknn_scratch.training import Stack
+
+IRIS, KINDS = load_iris(return_X_y=True)
+CANCER, BENIGN = load_breast_cancer(return_X_y=True)
+DIGITS, NUMBERS = load_digits(return_X_y=True)
+LABELS = np.column_stack([KINDS == 0, IRIS[:, 0] > 5.8]).astype(int)
+TARGETS = {
+    "binary": (CANCER, BENIGN),
+    "multiclass": (IRIS, KINDS),
+    "multilabel": (IRIS, LABELS),
+}
+
+positive = st.floats(1e-6, 1e9)
+
+
+def fit(model, X, y, **fit_params):
+    """That few epochs do not get far is no surprise."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return model.fit(X, y, **fit_params)
+
+
+def make(**settings):
+    start = {"hidden_layer_sizes": (8,), "max_iter": 12, "random_state": 0}
+    return ScratchMLPClassifier(**start | settings)
+
+
+# ---------------------------------------------------------------- the formulas
+
+
+@pytest.mark.parametrize(
+    ("n", "rate", "decay"),
+    [(250, 0.01, 1.6), (1, 0.01, 1.6), (4000, 0.01, 0.1), (1000, 1.0, 0.004), (1e9, 0.04, 1e-7)],
+)
+def test_weight_decay_for(n, rate, decay):
+    assert weight_decay_for(n, rate) == pytest.approx(decay, rel=1e-12)
+
+
+@given(n=positive, more=positive, rate=st.floats(1e-9, 1e3))
+def test_an_update_takes_off_less_the_more_rows_there_are(n, more, rate):
+    shrinkage = rate * weight_decay_for(n, rate)
+    assert shrinkage == pytest.approx(4 / max(n, 250), rel=1e-12)
+    assert weight_decay_for(n + more, rate) <= weight_decay_for(n, rate)
+
+
+@pytest.mark.parametrize(
+    ("n_features", "n", "share"),
+    [(9, 10, 0), (10, 50, 0.15), (10, 100, 0.05), (10, 200, 0), (64, 1797, 0), (30, 300, 0.05)],
+)
+def test_input_dropout_for(n_features, n, share):
+    assert input_dropout_for(n_features, n) == pytest.approx(share, abs=1e-12)
+
+
+@given(n_features=st.integers(1, 10**6), n=positive, more=positive)
+def test_input_dropout_is_bounded_and_falls_with_the_rows(n_features, n, more):
+    share = input_dropout_for(n_features, n)
+    assert 0 <= input_dropout_for(n_features, n + more) <= share <= 0.15
+    if n_features < 10 or n_features / n <= 0.05:
+        assert share == 0
+    elif n_features / n < 0.2:
+        assert share == pytest.approx(n_features / n - 0.05, abs=1e-12)
+
+
+# ---------------------------------------------------------------- decay scaled by the noise
+
+
+def chance_by_hand(y, loss, weight):
+    """Loss of always predicting how often each class, or each label, comes."""
+    Y = y if y.ndim == 2 else np.eye(y.max() + 1)[y]
+    Y = Y[:, 1:] if Y.shape[1] == 2 and y.ndim == 1 else Y
+    f = np.average(Y, axis=0, weights=weight)
+    if len(f) == 3:  # a softmax
+        return 1 - (f**2).sum() if loss == "squared_error" else -(f * np.log(f)).sum()
+    if loss == "squared_error":
+        return (f * (1 - f)).sum()
+    return -(f * np.log(f) + (1 - f) * np.log(1 - f)).sum()
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("loss", ["squared_error", "log_loss"])
+@pytest.mark.parametrize("target", TARGETS)
+def test_decay_is_scaled_by_what_the_first_quarter_leaves_unexplained(target, loss, weighted):
+    X, y = TARGETS[target]
+    weight = np.random.RandomState(0).uniform(1, 3, size=len(y)) if weighted else None
+    model = fit(make(loss=loss, learning_rate_init=0.03), X, y, sample_weight=weight)
+    n = len(y) if weight is None else weight.sum()
+    noise = model.loss_curve_[12 // 4 - 1] / chance_by_hand(y, loss, weight)
+    assert 0 < noise < 1
+    assert model.weight_decay_ == pytest.approx(4 / (0.03 * max(n, 250)) * noise, rel=1e-9)
+
+
+@pytest.mark.parametrize("max_iter", [1, 3, 4, 9])
+def test_the_first_quarter_is_one_epoch_at_least(max_iter):
+    model = fit(make(max_iter=max_iter, learning_rate_init=0.03), CANCER, BENIGN)
+    chance = chance_by_hand(BENIGN, "squared_error", None)
+    noise = model.loss_curve_[max(1, max_iter // 4) - 1] / chance
+    assert noise < 1
+    assert model.weight_decay_ == pytest.approx(4 / (0.03 * 569) * noise, rel=1e-9)
+
+
+def test_there_is_no_more_noise_than_there_is_variation():
+    y = np.random.RandomState(0).permutation(KINDS)
+    model = fit(make(learning_rate_init=3.0), IRIS, y)
+    assert model.loss_curve_[2] > 2 / 3
+    assert model.weight_decay_ == pytest.approx(4 / (3.0 * 250), rel=1e-12)
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_nothing_decays_before_the_noise_is_known(early_stopping):
+    settings = {"early_stopping": early_stopping, "learning_rate_init": 0.03}
+    auto, none = (fit(make(weight_decay=decay, **settings), IRIS, KINDS) for decay in ("auto", 0))
+    assert auto.loss_curve_[:3] == none.loss_curve_[:3]
+    # The first batch of the fourth epoch comes before any decay, and the second after.
+    assert (np.array(auto.loss_curve_[3:]) != none.loss_curve_[3:]).all()
+    assert none.weight_decay_ == 0
+
+
+STILL = {"learning_rate": "constant", "learning_rate_init": 1e-12, "n_iter_no_change": np.inf}
+"""At this rate the gradient moves nothing; an update takes off 4 / 250 of the weights all the same,
+times the noise."""
+
+
+def test_a_warm_start_decays_from_the_start_and_measures_anew():
+    model = fit(make(warm_start=True, learning_rate_init=0.03), IRIS, KINDS)
+    before, noise = model.coefs_[0].copy(), model.weight_decay_ * 0.03 * 250 / 4
+    fit(model.set_params(max_iter=8, batch_size=150, **STILL), IRIS, KINDS)
+    anew = model.weight_decay_ * 1e-12 * 250 / 4
+    assert anew == pytest.approx(model.loss_curve_[12 + 1] / (2 / 3), rel=1e-9)
+    assert abs(anew - noise) > 0.01
+    left = (1 - 4 / 250 * noise) ** 2 * (1 - 4 / 250 * anew) ** 6
+    assert_allclose(model.coefs_[0], left * before, rtol=1e-6)
+
+
+def test_partial_fit_decays_by_the_noise_of_an_earlier_fit_or_not_at_all():
+    model = fit(make(learning_rate_init=0.03), IRIS, KINDS)
+    before, noise = model.coefs_[0].copy(), model.weight_decay_ * 0.03 * 250 / 4
+    model.set_params(batch_size=150, **STILL).partial_fit(IRIS, KINDS)
+    n = 13 * 150  # all rows seen, as often as they were
+    assert_allclose(model.coefs_[0], before * (1 - 4 / n * noise), rtol=1e-8)
+    assert model.weight_decay_ == pytest.approx(4 / (1e-12 * n) * noise, rel=1e-9)
+
+    model = make(batch_size=150, **STILL)
+    model.partial_fit(IRIS, KINDS, classes=[0, 1, 2])
+    before = model.coefs_[0].copy()
+    model.partial_fit(IRIS, KINDS)
+    assert_allclose(model.coefs_[0], before, atol=1e-10)
+    assert model.weight_decay_ == 0
+
+
+def test_a_number_is_taken_as_it_is():
+    still = {"batch_size": 150, "max_iter": 8, **STILL}
+    rate = STILL["learning_rate_init"]
+    after_none = make(weight_decay=0.1 / rate, **still)
+    after_auto = fit(make(learning_rate_init=0.03, warm_start=True), IRIS, KINDS)
+    after_auto.set_params(weight_decay=0.1 / rate, **still)
+    fit(after_none, IRIS, KINDS).set_params(warm_start=True)
+    for model in (after_none, after_auto):
+        before = model.coefs_[0].copy()
+        fit(model, IRIS, KINDS)
+        assert model.weight_decay_ == 0.1 / rate
+        assert_allclose(model.coefs_[0], 0.9**8 * before, rtol=1e-6)
+        model.partial_fit(IRIS, KINDS)
+        assert_allclose(model.coefs_[0], 0.9**9 * before, rtol=1e-6)
+
+
+def test_auto_after_a_number_knows_of_no_noise_yet():
+    model = make(weight_decay=0.5, warm_start=True, learning_rate_init=0.03)
+    fit(model, IRIS, KINDS)
+    before = model.coefs_[0].copy()
+    model.set_params(weight_decay="auto", batch_size=150, **STILL).partial_fit(IRIS, KINDS)
+    assert_allclose(model.coefs_[0], before, atol=1e-10)
+
+
+def test_lbfgs_does_not_decay():
+    assert make(solver="lbfgs", max_iter="auto").fit(IRIS, KINDS).weight_decay_ == 0
+
+
+# ---------------------------------------------------------------- inputs left out
+
+
+@pytest.mark.parametrize("container", [np.asarray, sp.csr_matrix])
+def test_on_average_the_masked_batch_is_the_batch(container):
+    job = make_job(
+        np.random.RandomState(0),
+        sizes=(6, 3, 2),
+        input_dropout=0.3,
+        dropout_rng=np.random.RandomState(1),
+    )
+    X = job.X
+    job.X = container(X)
+    stack, drawn = Stack([job]), []
+    for _ in range(2000):
+        x = stack._gather(np.arange(7)).X
+        drawn.append(x.copy() if container is np.asarray else x.toarray())
+    kept = np.array(drawn) / X
+    # Whole columns, of nothing or of more to make up for it.
+    assert_allclose(kept, np.broadcast_to(kept[:, :1], kept.shape), atol=1e-12)
+    assert_allclose(np.unique(kept.round(9)), [0, 1 / 0.7])
+    deviation = np.sqrt(0.3 / 0.7 / 2000)
+    assert_allclose(kept[:, 0].mean(axis=0), 1, atol=4 * deviation)
+    # Columns are left out independently of each other.
+    assert np.abs(np.corrcoef(kept[:, 0].T) - np.eye(6)).max() < 4 / np.sqrt(2000)
+    assert_array_equal(X, job.X if container is np.asarray else job.X.toarray())
+
+
+def test_networks_that_leave_nothing_out_see_everything():
+    jobs = [make_job(np.random.RandomState(k)) for k in range(2)]
+    jobs[1].input_dropout, jobs[1].dropout_rng = 0.5, np.random.RandomState(0)
+    stack = Stack(jobs)
+    for _ in range(5):
+        batch = stack._gather(np.array([np.arange(7), np.arange(7, 14)]))
+        assert_array_equal(batch.X[0], jobs[0].X)
+        assert np.abs(batch.X[1] - jobs[1].X).max() > 0.1
+
+
+@pytest.mark.parametrize("init", ["scaled", "glorot"])
+def test_the_same_columns_are_left_out_for_weighted_and_for_repeated_rows(init):
+    weight = np.arange(120) % 4  # 180 rows
+    X, y = DIGITS[:120], NUMBERS[:120]
+    settings = {"init": init, "shuffle": False, "input_dropout": 0.3, "learning_rate_init": 0.03}
+    weighted = fit(make(batch_size=120, **settings), X, y, sample_weight=weight)
+    repeated = fit(make(batch_size=180, **settings), X.repeat(weight, axis=0), y.repeat(weight))
+    for a, b in zip(weighted.coefs_, repeated.coefs_, strict=True):
+        assert_allclose(a, b, rtol=1e-7, atol=1e-9)
+    everything = make(batch_size=120, **settings | {"input_dropout": 0})
+    fit(everything, X, y, sample_weight=weight)
+    assert np.abs(everything.coefs_[0] - weighted.coefs_[0]).max() > 0.01
+
+
+def test_calls_of_partial_fit_with_one_seed_leave_out_different_columns():
+    X, y = np.random.RandomState(0).normal(size=(40, 60)), np.arange(40) % 2
+    settings = {"solver": "sgd", "momentum": 0, "alpha": 0, "hidden_layer_sizes": ()}
+    settings |= PLAIN | {"batch_size": 40}
+
+    def columns_used(model):
+        """A column that is left out has no gradient."""
+        before = model.coefs_[0].copy()
+        model.partial_fit(X, y)
+        return (model.coefs_[0] != before).ravel()
+
+    def start():
+        return make(**settings | {"input_dropout": 0.5}).partial_fit(X, y, classes=[0, 1])
+
+    model, twin = start(), start()
+    used = [columns_used(model) for _ in range(4)]
+    assert_array_equal([columns_used(twin) for _ in range(4)], used)
+    assert len({mask.tobytes() for mask in used}) == 4
+    assert 0.3 < np.mean(used) < 0.7
+    assert columns_used(start().set_params(input_dropout=0)).all()
+
+
+@pytest.mark.parametrize(
+    ("settings", "X", "y", "weight", "share"),
+    [
+        ({}, DIGITS[:200], NUMBERS[:200], None, 0.15),
+        ({}, DIGITS, NUMBERS, None, 0),
+        ({}, DIGITS, NUMBERS, 0.4, 64 / (0.4 * 1797) - 0.05),
+        ({}, IRIS, KINDS, None, 0),
+        ({"input_dropout": 0.25}, IRIS, KINDS, None, 0.25),
+        ({"input_dropout": 0}, DIGITS[:200], NUMBERS[:200], None, 0),
+    ],
+)
+def test_input_dropout_as_fitted(settings, X, y, weight, share):
+    weight = None if weight is None else np.full(len(y), weight)
+    model = fit(make(max_iter=1, **settings), X, y, sample_weight=weight)
+    assert model.input_dropout_ == pytest.approx(share, abs=1e-12)
+
+
+def test_inputs_are_left_out_in_training_only():
+    X, y = DIGITS[:200], NUMBERS[:200]
+    model = fit(make(input_dropout=0.5), X, y)
+    assert_array_equal(model.predict_proba(X), model.predict_proba(X))
+    (W1, W2), (b1, b2) = model.coefs_, model.intercepts_
+    x = (X - model.mean_) / model.scale_
+    x = x / np.sqrt(1 + (x / 3) ** 2)
+    z = (1 / (1 + np.exp(-x @ W1 - b1)) - 0.5) @ W2 + b2
+    p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    assert_allclose(model.predict_proba(X), p, rtol=1e-6)
+
+
+def test_lbfgs_leaves_nothing_out():
+    settings = {"solver": "lbfgs", "max_iter": "auto", "hidden_layer_sizes": ()}
+    with_, without = (make(**settings, input_dropout=share).fit(IRIS, KINDS) for share in (0.5, 0))
+    assert_array_equal(with_.coefs_[0], without.coefs_[0])

@@ -1,0 +1,421 @@
+"""Validation: rows of your own or set aside, their losses and scores, and the best epoch."""
+
+import math
+import re
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+import sklearn
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.datasets import load_breast_cancer, load_iris
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import get_scorer
+from sklearn.model_selection import train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from sknn_scratch import ScratchMLPClassifier, classifier
+
+IRIS, KINDS = load_iris(return_X_y=True)
+CANCER, BENIGN = load_breast_cancer(return_X_y=True)
+LABELS = np.column_stack([KINDS == 0, IRIS[:, 0] > 5.8, IRIS[:, 1] > 3]).astype(int)
+TARGETS = {
+    "binary": (CANCER, np.array(["malignant", "benign"])[BENIGN]),
+    "multiclass": (IRIS, KINDS),
+    "multilabel": (IRIS, LABELS),
+}
+targets = pytest.mark.parametrize("target", TARGETS)
+losses = pytest.mark.parametrize("loss", ["squared_error", "log_loss"])
+
+
+def split(X, y):
+    """Rows to learn from, and a third of them to validate by."""
+    val = np.arange(len(y)) % 3 == 0
+    return X[~val], y[~val], X[val], y[val]
+
+
+def make(**settings):
+    start = {"hidden_layer_sizes": (8,), "learning_rate_init": 0.05, "max_iter": 15}
+    return ScratchMLPClassifier(**start | {"random_state": 0} | settings)
+
+
+def fit(model, X, y, **fit_params):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return model.fit(X, y, **fit_params)
+
+
+def loss_by_hand(model, X, y, weight=None):
+    """The loss on these rows, from nothing but the probabilities."""
+    p = model.predict_proba(X)
+    Y = y if y.ndim == 2 else (y[:, None] == model.classes_).astype(float)
+    if model.loss == "squared_error":
+        values = ((p - Y) ** 2).sum(axis=1)
+        values /= 2 if Y.shape[1] == 2 else 1  # one output for two classes
+    elif y.ndim == 2:
+        values = -(Y * np.log(p) + (1 - Y) * np.log(1 - p)).sum(axis=1)
+    else:
+        values = -np.log((Y * p).sum(axis=1))
+    return np.average(values, weights=weight)
+
+
+def weights_for(y, weighted):
+    return np.random.RandomState(0).uniform(0.1, 3, size=len(y)) if weighted else None
+
+
+# ---------------------------------------------------------------- losses and scores
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@losses
+@targets
+def test_losses_and_scores_are_those_of_the_network_after_each_epoch(target, loss, weighted):
+    X, y, X_val, y_val = split(*TARGETS[target])
+    weight = weights_for(y_val, weighted)
+    # So set, each epoch is the same however many come after it.
+    settings = {"loss": loss, "learning_rate": "constant", "weight_decay": 0, "alpha": 0.1}
+    model = fit(make(**settings), X, y, X_val=X_val, y_val=y_val, sample_weight_val=weight)
+    assert len(model.validation_loss_curve_) == len(model.validation_scores_) == model.n_iter_
+    for epoch in (1, 2, 7, 15):
+        judge = fit(make(**settings, max_iter=epoch), X, y)
+        assert judge.validation_loss_curve_ is judge.validation_scores_ is None
+        found = model.validation_loss_curve_[epoch - 1], model.validation_scores_[epoch - 1]
+        assert found[0] == pytest.approx(loss_by_hand(judge, X_val, y_val, weight), rel=1e-9)
+        assert found[1] == pytest.approx(judge.score(X_val, y_val, weight), rel=1e-12)
+    for a, b in zip(model.coefs_, judge.coefs_, strict=True):
+        assert_array_equal(a, b)  # without early stopping, they are only looked at
+    assert {type(x) for x in model.validation_loss_curve_ + model.validation_scores_} == {float}
+    assert model.best_validation_score_ == max(model.validation_scores_)
+    assert model.best_loss_ == min(model.loss_curve_)
+    assert model.best_iter_ is None
+
+
+@pytest.mark.parametrize("container", [sp.csr_matrix, sp.csc_array])
+def test_sparse_validation_rows(container):
+    X, y, X_val, y_val = split(IRIS, KINDS)
+    for scaled in (False, True):
+        X_fit = container(X) if scaled else X
+        sparse, dense = (
+            fit(make(scale_features=scaled), X_fit, y, X_val=rows, y_val=y_val)
+            for rows in (container(X_val), X_val)
+        )
+        assert_allclose(sparse.validation_loss_curve_, dense.validation_loss_curve_, rtol=1e-9)
+        assert sparse.validation_scores_ == dense.validation_scores_
+    assert dense.validation_loss_curve_[-1] == pytest.approx(
+        loss_by_hand(dense, X_val, y_val), rel=1e-9
+    )
+
+
+def test_sparse_labels_and_lists():
+    X, y, X_val, y_val = split(IRIS, LABELS)
+    dense = fit(make(), X, y, X_val=X_val, y_val=y_val)
+    sparse = fit(make(), X, sp.csr_matrix(y), X_val=X_val.tolist(), y_val=sp.csr_matrix(y_val))
+    assert sparse.validation_loss_curve_ == dense.validation_loss_curve_
+    assert sparse.validation_scores_ == dense.validation_scores_
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_dtype_of_the_network_counts(dtype):
+    X, y, X_val, y_val = split(IRIS, KINDS)
+    model = fit(make(dtype=dtype), X, y, X_val=X_val, y_val=y_val)
+    assert model.coefs_[0].dtype == dtype
+    tolerance = 1e-9 if dtype == np.float64 else 1e-4
+    expected = loss_by_hand(model, X_val, y_val)
+    assert model.validation_loss_curve_[-1] == pytest.approx(expected, rel=tolerance)
+
+
+@losses
+def test_lbfgs_keeps_curves_too(loss):
+    X, y, X_val, y_val = split(IRIS, KINDS)
+    settings = {"solver": "lbfgs", "loss": loss, "alpha": 1.0, "max_iter": "auto"}
+    model = make(**settings).fit(X, y, X_val=X_val, y_val=y_val)
+    assert len(model.validation_loss_curve_) == len(model.validation_scores_) == model.n_iter_ > 5
+    expected = loss_by_hand(model, X_val, y_val)
+    assert model.validation_loss_curve_[-1] == pytest.approx(expected, rel=1e-9)
+    assert model.validation_scores_[-1] == model.score(X_val, y_val)
+    judge = fit(make(**settings | {"max_iter": 4}), X, y)
+    expected = loss_by_hand(judge, X_val, y_val)
+    assert model.validation_loss_curve_[3] == pytest.approx(expected, rel=1e-9)
+    assert_array_equal(model.coefs_[0], make(**settings).fit(X, y).coefs_[0])
+
+
+def test_the_epoch_that_lbfgs_names_is_the_one_its_parameters_are_from():
+    X, y, X_val, y_val = split(IRIS, KINDS)
+    settings = {"solver": "lbfgs", "early_stopping": True, "scoring": "loss", "max_iter": "auto"}
+    model = make(**settings).fit(X, y, X_val=X_val, y_val=y_val)
+    # Its loss on these rows is at its lowest before the end.
+    assert min(model.validation_loss_curve_) < 0.99 * model.validation_loss_curve_[-1]
+    found = loss_by_hand(model, X_val, y_val)
+    epoch = model.best_iter_ or model.n_iter_
+    assert found == pytest.approx(model.validation_loss_curve_[epoch - 1], rel=1e-9)
+
+
+def test_a_warm_start_adds_to_the_curves():
+    X, y, X_val, y_val = split(IRIS, KINDS)
+    own = {"X_val": X_val, "y_val": y_val}
+    model = fit(make(warm_start=True, max_iter=4), X, y, **own)
+    losses, scores = list(model.validation_loss_curve_), list(model.validation_scores_)
+    fit(model, X, y, **own)
+    assert model.validation_loss_curve_[:4] == losses
+    assert model.validation_scores_[:4] == scores
+    assert len(model.validation_loss_curve_) == len(model.validation_scores_) == 8
+    expected = loss_by_hand(model, X_val, y_val)
+    assert model.validation_loss_curve_[-1] == pytest.approx(expected, rel=1e-9)
+
+
+# ---------------------------------------------------------------- scoring
+
+
+def worst_class(model, X, y, sample_weight=None):
+    """The recall of the class that comes off worst, as a scorer of one's own."""
+    right = model.predict(X) == y
+    return min(right[y == c].mean() for c in np.unique(y))
+
+
+SCORERS = {
+    "accuracy": get_scorer("accuracy"),
+    "neg_log_loss": get_scorer("neg_log_loss"),
+    "roc_auc_ovr": get_scorer("roc_auc_ovr"),
+    "balanced_accuracy": get_scorer("balanced_accuracy"),
+}
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("early_stopping", [False, True])
+@pytest.mark.parametrize("scoring", [None, "loss", *SCORERS, worst_class], ids=str)
+def test_scoring(scoring, early_stopping, weighted):
+    X, y, X_val, y_val = split(IRIS, KINDS)
+    weight = weights_for(y_val, weighted and scoring != "roc_auc_ovr")
+    settings = {"early_stopping": early_stopping, "learning_rate_init": 0.02}
+    model = make(scoring=scoring, **settings)
+    fit(model, X, y, X_val=X_val, y_val=y_val, sample_weight_val=weight)
+    weights = {} if weight is None else {"sample_weight": weight}
+    if scoring is None:
+        found = model.score(X_val, y_val, weight)
+    elif scoring == "loss":
+        found = -loss_by_hand(model, X_val, y_val, weight)
+        assert model.validation_scores_ == [-x for x in model.validation_loss_curve_]
+    elif scoring is worst_class:
+        found = worst_class(model, X_val, y_val)
+    else:
+        found = SCORERS[scoring](model, X_val, y_val, **weights)
+    number = model.best_iter_ if early_stopping else model.n_iter_
+    assert found == pytest.approx(model.validation_scores_[number - 1], rel=1e-9)
+    assert model.best_validation_score_ == max(model.validation_scores_)
+    assert len(set(model.validation_scores_)) > 1
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["set aside", "of one's own"])
+@pytest.mark.parametrize("scoring", [None, "neg_log_loss"])
+def test_tables_with_names_are_scored_without_a_warning(scoring, own):
+    table = load_iris(as_frame=True)
+    fit_params = {"X_val": table.data, "y_val": table.target} if own else {}
+    model = make(scoring=scoring, early_stopping=True)
+    model.fit(table.data, table.target, **fit_params)
+    assert len(model.validation_scores_) == model.n_iter_
+
+
+@pytest.mark.parametrize(
+    ("score", "what"),
+    [(math.nan, "nan"), (math.inf, "inf"), (np.ones(3), r"array\(\["), ("good", "'good'")],
+)
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_a_score_that_is_no_number_is_an_error(score, what, early_stopping):
+    model = make(scoring=lambda model, X, y: score, early_stopping=early_stopping)
+    with pytest.raises(ValueError, match=rf"returned .*{what}.*It must return one finite number"):
+        model.fit(IRIS, KINDS, X_val=IRIS, y_val=KINDS)
+    assert not hasattr(model, "coefs_")
+
+
+# ---------------------------------------------------------------- early stopping
+
+
+@pytest.mark.parametrize("scoring", [None, "loss", "neg_log_loss"])
+@targets
+def test_the_best_epoch_is_kept(target, scoring):
+    if target == "multilabel" and scoring == "neg_log_loss":
+        scoring = "f1_macro"
+    X, y, X_val, y_val = split(*TARGETS[target])
+    settings = {"early_stopping": True, "scoring": scoring, "n_iter_no_change": 4, "tol": 0}
+    settings |= {"learning_rate": "constant", "weight_decay": 0, "learning_rate_init": 0.1}
+    model = make(**settings, max_iter=400).fit(X, y, X_val=X_val, y_val=y_val)
+    assert model.stop_reason_ == "stalled"
+    assert model.n_iter_ == len(model.loss_curve_) == len(model.validation_scores_) < 400
+    assert model.best_iter_ == 1 + int(np.argmax(model.validation_scores_)) < model.n_iter_
+    assert model.best_validation_score_ == max(model.validation_scores_)
+    assert model.best_loss_ is None
+    expected = loss_by_hand(model, X_val, y_val)
+    assert model.validation_loss_curve_[model.best_iter_ - 1] == pytest.approx(expected, rel=1e-9)
+    judge = fit(make(**settings, max_iter=model.best_iter_), X, y, X_val=X_val, y_val=y_val)
+    assert_array_equal(model.coefs_[0], judge.coefs_[0])
+
+
+@pytest.mark.parametrize("early_stopping", [False, True, "auto"])
+@pytest.mark.parametrize("own", [False, True], ids=["none given", "given"])
+@pytest.mark.parametrize("many_rows", [10_000, 149])
+def test_when_it_stops_early(early_stopping, own, many_rows, monkeypatch):
+    assert classifier.MANY_ROWS == 10_000
+    monkeypatch.setattr(classifier, "MANY_ROWS", many_rows)
+    fit_params = {"X_val": IRIS[::2], "y_val": KINDS[::2]} if own else {}
+    model = fit(make(early_stopping=early_stopping), IRIS, KINDS, **fit_params)
+    stops = early_stopping is True or (early_stopping == "auto" and (own or many_rows < 150))
+    assert (model.best_iter_ is not None) == (model.best_loss_ is None) == stops
+    assert (model.validation_scores_ is not None) == (stops or own)
+    # Rows are set aside only if there are no others.
+    assert model.t_ == model.n_iter_ * (135 if stops and not own else 150)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@targets
+def test_rows_that_are_set_aside_are_those_of_train_test_split(target, weighted):
+    X, y = TARGETS[target]
+    weight = weights_for(y, weighted)
+    settings = {"early_stopping": True, "validation_fraction": 0.3, "init": "glorot"}
+    settings |= {"hidden_layer_sizes": (), "scale_features": False, "max_iter": 40}
+    X = (X - X.mean(axis=0)) / X.std(axis=0)
+    model = fit(make(**settings), X, y, sample_weight=weight)
+    rng = np.random.RandomState(0)
+    for part in (*model.coefs_, *model.intercepts_):  # what is drawn before
+        rng.uniform(size=part.shape)
+    stratify = y if target == "binary" else None
+    _, rows = train_test_split(
+        np.arange(len(y)), test_size=0.3, random_state=rng, stratify=stratify
+    )
+    weight = None if weight is None else weight[rows]
+    expected = loss_by_hand(model, X[rows], y[rows], weight)
+    assert model.validation_loss_curve_[model.best_iter_ - 1] == pytest.approx(expected, rel=1e-9)
+    expected = model.score(X[rows], y[rows], weight)
+    assert model.best_validation_score_ == pytest.approx(expected, rel=1e-12)
+
+
+def test_given_rows_are_no_part_of_training():
+    X, y, X_val, y_val = split(IRIS, KINDS)
+    one, other = (
+        fit(make(), X, y, X_val=X_val[rows], y_val=y_val[rows]) for rows in (slice(9), slice(9, 40))
+    )
+    alone = fit(make(), X, y)
+    for a, b, c in zip(one.coefs_, other.coefs_, alone.coefs_, strict=True):
+        assert_array_equal(a, b)
+        assert_array_equal(a, c)
+    assert one.validation_loss_curve_ != other.validation_loss_curve_
+
+
+def test_one_validation_row_and_one_class_are_enough():
+    model = fit(make(early_stopping=True), IRIS, KINDS, X_val=IRIS[:1], y_val=KINDS[:1])
+    assert set(model.validation_scores_) <= {0.0, 1.0}
+
+
+# ---------------------------------------------------------------- in a pipeline
+
+
+def test_a_pipeline_transforms_the_validation_rows():
+    X, y, X_val, y_val = split(IRIS, KINDS)
+    weight = weights_for(y_val, True)
+    own = {"y_val": y_val, "sample_weight_val": weight}
+    scaler = StandardScaler().fit(X)
+    by_hand = make(scale_features=False, early_stopping="auto", scoring="neg_log_loss")
+    fit(by_hand, scaler.transform(X), y, X_val=scaler.transform(X_val), **own)
+    with sklearn.config_context(enable_metadata_routing=True):
+        network = make(scale_features=False, early_stopping="auto", scoring="neg_log_loss")
+        network.set_fit_request(X_val=True, y_val=True, sample_weight_val=True)
+        pipeline = make_pipeline(StandardScaler(), network, transform_input=["X_val"])
+        fit(pipeline, X, y, X_val=X_val, **own)
+    assert pipeline[-1].validation_loss_curve_ == by_hand.validation_loss_curve_
+    assert pipeline[-1].validation_scores_ == by_hand.validation_scores_
+    assert_array_equal(
+        pipeline.predict_proba(X_val), by_hand.predict_proba(scaler.transform(X_val))
+    )
+
+
+def test_a_pipeline_hands_on_what_it_is_told_to_without_routing():
+    X, y, X_val, y_val = split(IRIS, KINDS)
+    name = "scratchmlpclassifier__"
+    pipeline = make_pipeline("passthrough", make())
+    fit(pipeline, X, y, **{name + "X_val": X_val, name + "y_val": y_val})
+    expected = loss_by_hand(pipeline[-1], X_val, y_val)
+    assert pipeline[-1].validation_loss_curve_[-1] == pytest.approx(expected, rel=1e-9)
+
+
+# ---------------------------------------------------------------- errors
+
+FRAME = pd.DataFrame(IRIS, columns=list("abcd"))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"X_val": IRIS}, "X_val was given without y_val. Give X_val and y_val together"),
+        ({"y_val": KINDS}, "y_val was given without X_val. Give X_val and y_val together"),
+        ({"sample_weight_val": KINDS}, "sample_weight_val was given without X_val and y_val"),
+        ({"X_val": IRIS[:, :3], "y_val": KINDS}, "X has 3 features, but .* is expecting 4"),
+        ({"X_val": IRIS, "y_val": KINDS[:9]}, r"inconsistent numbers of samples: \[150, 9\]"),
+        ({"X_val": IRIS, "y_val": KINDS + 1}, r"y_val has classes that y does not have.*\[1 2 3\]"),
+        ({"X_val": IRIS, "y_val": LABELS}, "y_val"),
+        ({"X_val": IRIS, "y_val": IRIS[:, 0]}, "Unknown label type|y_val"),
+        ({"X_val": IRIS * np.nan, "y_val": KINDS}, "NaN"),
+        ({"X_val": IRIS[:0], "y_val": KINDS[:0]}, "0 sample"),
+        (
+            {"X_val": IRIS, "y_val": KINDS, "sample_weight_val": -np.ones(150)},
+            "sample_weight must not be negative",
+        ),
+        (
+            {"X_val": IRIS, "y_val": KINDS, "sample_weight_val": np.zeros(150)},
+            "sample_weight is zero for every row",
+        ),
+        (
+            {"X_val": IRIS, "y_val": KINDS, "sample_weight_val": np.ones(3)},
+            r"expected \(150,\)",
+        ),
+    ],
+)
+def test_errors(given, message):
+    model = make()
+    with pytest.raises(ValueError, match=message):
+        model.fit(IRIS, KINDS, **given)
+    assert not hasattr(model, "coefs_")
+    assert not hasattr(model, "classes_")
+
+
+@pytest.mark.parametrize(
+    ("y", "y_val", "message"),
+    [
+        (LABELS, LABELS[:, :2], "y_val has 2 labels, but y has 3"),
+        (LABELS, KINDS, "y_val"),
+        (BENIGN[:150], LABELS[:, :2], "y_val"),
+    ],
+)
+def test_validation_targets_of_another_kind(y, y_val, message):
+    with pytest.raises(ValueError, match=message):
+        make().fit(IRIS, y, X_val=IRIS, y_val=y_val)
+
+
+def test_names_of_columns_are_checked():
+    with pytest.raises(ValueError, match="feature names should match"):
+        make().fit(FRAME, KINDS, X_val=FRAME[list("dcba")], y_val=KINDS)
+
+
+def test_a_class_with_no_row_left_to_learn_from():
+    y = KINDS.copy()
+    y[7] = 9
+    message = r"validation_fraction=0\.5 leaves no row of the classes \[9\] to learn from"
+    failed = []
+    for seed in range(10):
+        clf = make(early_stopping=True, validation_fraction=0.5, random_state=seed, max_iter=3)
+        try:
+            fit(clf, IRIS, y)
+        except ValueError as error:
+            assert re.search(message, str(error))
+            failed.append(seed)
+        else:
+            assert clf.predict_proba(IRIS).shape == (150, 4)
+    assert 1 <= len(failed) <= 9
+
+
+def test_partial_fit_takes_no_validation_rows():
+    with pytest.raises(TypeError, match="X_val"):
+        make().partial_fit(IRIS, KINDS, classes=[0, 1, 2], X_val=IRIS)
+    model = make(early_stopping="auto").partial_fit(IRIS, KINDS, classes=[0, 1, 2])
+    assert model.validation_scores_ is None
