@@ -47,12 +47,17 @@ def test_xor_is_learnt_by_default_for_every_seed(seed):
 
 
 def test_defaults_do_well_on_real_tables():
-    for X, y, brier in [(X_iris, y_iris, 0.06), (X_cancer, y_cancer, 0.04)]:
+    raw_iris, raw_cancer = IRIS.data.to_numpy(), load_breast_cancer().data
+    for tables, y, brier in [
+        ((X_iris, raw_iris), y_iris, 0.06),
+        ((X_cancer, raw_cancer), y_cancer, 0.04),
+    ]:
         test = np.arange(len(y)) % 3 == 0
-        clf = ScratchMLPClassifier(random_state=0).fit(X[~test], y[~test])
-        p = clf.predict_proba(X[test])
-        assert ((p - np.eye(p.shape[1])[y[test]]) ** 2).sum(axis=1).mean() < brier
-        assert clf.score(X[test], y[test]) > 0.94
+        for X in tables:
+            clf = ScratchMLPClassifier(random_state=0).fit(X[~test], y[~test])
+            p = clf.predict_proba(X[test])
+            assert ((p - np.eye(p.shape[1])[y[test]]) ** 2).sum(axis=1).mean() < brier
+            assert clf.score(X[test], y[test]) > 0.94
 
 
 def multilabel(X, y):
@@ -149,7 +154,32 @@ def test_attributes_have_their_documented_types_and_shapes():
     assert clf.best_loss_ == min(clf.loss_curve_)
     assert clf.validation_scores_ is None
     assert clf.best_validation_score_ is None
+    assert clf.validation_loss_curve_ is None
+    assert clf.best_iter_ is None
+    assert clf.stop_reason_ == "max_iter"
     assert all(type(loss) is float for loss in clf.loss_curve_)
+    assert (clf.mean_.shape, clf.scale_.shape) == ((4,), (4,))
+
+
+@pytest.mark.parametrize(
+    ("settings", "used"),
+    [
+        ({}, {"batch_size": 75, "learning_rate_init": 0.01, "input_dropout": 0}),
+        ({"hidden_layer_sizes": (8,), "solver": "sgd"}, {"learning_rate_init": 0.5}),
+        ({"batch_size": 40}, {"batch_size": 40}),
+        ({"learning_rate_init": 0.3}, {"learning_rate_init": 0.3}),
+        ({"input_dropout": 0.3, "weight_decay": 0.2}, {"input_dropout": 0.3, "weight_decay": 0.2}),
+        ({"solver": "lbfgs"}, {"weight_decay": 0}),
+    ],
+    ids=str,
+)
+def test_attributes_tell_what_was_used(settings, used):
+    clf = ScratchMLPClassifier(random_state=0, **settings)
+    given = clf.get_params()
+    clf.fit(X_iris, y_iris)
+    assert {name: getattr(clf, name + "_") for name in used} == pytest.approx(used, rel=1e-12)
+    assert clf.get_params() == given
+    assert clf.n_iter_ == len(clf.loss_curve_)
 
 
 @pytest.mark.parametrize("sizes", [5, [5], (5,), np.array([5]), np.int64(5)], ids=repr)
@@ -272,7 +302,7 @@ def test_verbose_prints_a_line_an_epoch_and_why_it_stopped():
     assert len(epochs) < 100
     assert last.startswith("Training loss did not improve more than tol=0.500000 for 10")
     *epochs, last = printed(**settings, early_stopping=True)
-    assert "validation score = " in epochs[0]
+    assert re.search(r"validation loss = \d\.\d{8}, validation score = \d\.\d{4}, ", epochs[0])
     assert last.startswith("Validation score did not improve")
     assert printed(solver="lbfgs", max_iter=500, alpha=10.0)[0].startswith("Iteration 1, loss")
 

@@ -93,20 +93,19 @@ def test_losses_and_scores_are_those_of_the_network_after_each_epoch(target, los
     assert model.best_iter_ is None
 
 
+@pytest.mark.parametrize("scaled", [False, True])
 @pytest.mark.parametrize("container", [sp.csr_matrix, sp.csc_array])
-def test_sparse_validation_rows(container):
+def test_sparse_validation_rows(container, scaled):
     X, y, X_val, y_val = split(IRIS, KINDS)
-    for scaled in (False, True):
-        X_fit = container(X) if scaled else X
+    for X_fit in (X, container(X)):
         sparse, dense = (
             fit(make(scale_features=scaled), X_fit, y, X_val=rows, y_val=y_val)
             for rows in (container(X_val), X_val)
         )
         assert_allclose(sparse.validation_loss_curve_, dense.validation_loss_curve_, rtol=1e-9)
         assert sparse.validation_scores_ == dense.validation_scores_
-    assert dense.validation_loss_curve_[-1] == pytest.approx(
-        loss_by_hand(dense, X_val, y_val), rel=1e-9
-    )
+        expected = loss_by_hand(sparse, X_val, y_val)
+        assert sparse.validation_loss_curve_[-1] == pytest.approx(expected, rel=1e-9)
 
 
 def test_sparse_labels_and_lists():
