@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 AUTO_BATCH_SIZE = 64
 
 #: Bounds of :func:`planned_epochs`.
-AUTO_EPOCHS = 45
+AUTO_EPOCHS = 60
+UPDATES_PER_ROOT_OF_ROWS = 30
 LEAST_UPDATES = 250
 LEAST_UPDATES_TIMES_UNITS = 8000
-MOST_UPDATES = 5000
 
 
 def batch_slices(n_samples: int, batch_size: int) -> Iterator[slice]:
@@ -32,12 +32,13 @@ def equal_batches(n_samples: int) -> int:
 def planned_epochs(n_samples: int, batch_size: int, hidden_sizes: Sequence[int]) -> int:
     """Epochs of a run with ``max_iter="auto"``: enough updates, but not more than enough.
 
-    Small tables need many epochs to get anywhere, large ones few. So: ``AUTO_EPOCHS``, but at least
-    ``LEAST_UPDATES`` updates of the parameters (more below 32 units) and at most ``MOST_UPDATES``.
+    Small tables need many epochs to get anywhere, large ones few. So: ``AUTO_EPOCHS``, but at most
+    30 times the root of n_samples updates of the parameters; and at least 250 updates, or 8,000 by
+    the units of the narrowest hidden layer if that is more.
     """
     updates_per_epoch = math.ceil(n_samples / batch_size)
     narrowest = min(hidden_sizes, default=LEAST_UPDATES_TIMES_UNITS)
-    least_updates = max(LEAST_UPDATES, LEAST_UPDATES_TIMES_UNITS / narrowest)
-    least = math.ceil(min(least_updates, MOST_UPDATES) / updates_per_epoch)
-    most = math.ceil(MOST_UPDATES / updates_per_epoch)
-    return max(least, min(AUTO_EPOCHS, most))
+    least = max(LEAST_UPDATES, LEAST_UPDATES_TIMES_UNITS / narrowest)
+    most = UPDATES_PER_ROOT_OF_ROWS * math.sqrt(n_samples)
+    updates = max(least, min(AUTO_EPOCHS * updates_per_epoch, most))
+    return math.ceil(updates / updates_per_epoch)

@@ -169,9 +169,9 @@ class ScratchMLPClassifier(CallbackSupport, ClassifierMixin, BaseEstimator):
     power_t : float, default=0.5
         Exponent of "invscaling".
     max_iter : int or "auto", default="auto"
-        Most epochs (for "lbfgs": iterations). "auto" means 45 epochs, but at least 250 updates
-        (8,000 / n_units below 32 hidden units) and at most about 5,000; 1,000 iterations for
-        "lbfgs". ``n_iter_`` tells what was done.
+        Most epochs (for "lbfgs": iterations). "auto" means 60 epochs, but at most
+        30 * sqrt(n_samples) updates, and at least 250 (8,000 / n_units below 32 hidden units);
+        1,000 iterations for "lbfgs". ``n_iter_`` tells what was done.
     loss : {"squared_error", "log_loss"}, default="squared_error"
         Squared error of the probabilities (the Brier score), or cross-entropy.
     init : {"scaled", "glorot"}, default="scaled"
@@ -307,8 +307,8 @@ class ScratchMLPClassifier(CallbackSupport, ClassifierMixin, BaseEstimator):
     ['odd', 'even']
     """
 
-    # In a notebook scikit-learn describes parameters only beside a link to documentation. There is no
-    # page on the web to link to, so the link stays within the notebook.
+    # In a notebook scikit-learn describes parameters only beside a link to documentation. There is
+    # no page on the web to link to, so the link stays within the notebook.
     _doc_link_module = "sknn_scratch"
     _doc_link_template = "#{estimator_name}"
 

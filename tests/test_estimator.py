@@ -13,7 +13,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.metrics import brier_score_loss
-from sklearn.preprocessing import MultiLabelBinarizer, minmax_scale, scale
+from sklearn.preprocessing import MultiLabelBinarizer, StandardScaler, minmax_scale, scale
 
 from sknn_scratch import ScratchMLPClassifier
 from sknn_scratch.batches import LEAST_UPDATES
@@ -228,6 +228,8 @@ def test_integers_and_booleans_are_computed_in_float64():
 @pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame])
 def test_tables_keep_and_check_their_feature_names(frame):
     table = frame(dict(zip(IRIS.feature_names, X_iris.T, strict=True)))
+    if frame is pl.DataFrame and not hasattr(StandardScaler().fit(table), "feature_names_in_"):
+        pytest.skip("this scikit-learn does not read the names of this Polars")
     clf = quick().fit(table, y_iris)
     assert_array_equal(clf.feature_names_in_, IRIS.feature_names)
     assert_array_equal(clf.predict(table), quick().fit(X_iris, y_iris).predict(X_iris))

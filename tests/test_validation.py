@@ -413,6 +413,16 @@ def test_a_class_with_no_row_left_to_learn_from():
     assert 1 <= len(failed) <= 9
 
 
+@pytest.mark.parametrize("scoring", [None, "loss", "neg_log_loss"])
+@pytest.mark.parametrize("fraction", [0.02, 0.98])
+def test_weights_that_are_all_zero_on_one_side_of_the_split(scoring, fraction):
+    weight = (np.arange(150) % 50 == 0).astype(float)  # one row of each class
+    model = make(early_stopping=True, validation_fraction=fraction, scoring=scoring)
+    with pytest.raises(ValueError, match="validation"):
+        model.fit(IRIS, KINDS, sample_weight=weight)
+    assert not hasattr(model, "coefs_")
+
+
 def test_partial_fit_takes_no_validation_rows():
     with pytest.raises(TypeError, match="X_val"):
         make().partial_fit(IRIS, KINDS, classes=[0, 1, 2], X_val=IRIS)
