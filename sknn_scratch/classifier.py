@@ -320,6 +320,8 @@ class ScratchMLPClassifier(CallbackSupport, ClassifierMixin, BaseEstimator):
     validation_scores_: list[float] | None
     best_validation_score_: float | None
     out_activation_: str
+    mean_: NDArray | None
+    scale_: Any
     n_outputs_: int
     t_: int
 
@@ -489,7 +491,7 @@ class ScratchMLPClassifier(CallbackSupport, ClassifierMixin, BaseEstimator):
                 self._check_same_classes(y)
             else:
                 self.classes_ = classes_of(y)
-            validation_set = self._validate_set(X_val, y_val, sample_weight_val)
+            validation_set = self._validate_set(y, X_val, y_val, sample_weight_val)
             job, result = self._fit(X, y, sample_weight, validation_set, again=again, task=task)
         self._report(job, result)
         return self
@@ -568,7 +570,8 @@ class ScratchMLPClassifier(CallbackSupport, ClassifierMixin, BaseEstimator):
         rows = self._rows(X, y, sample_weight, dtype)
         sizes = (X.shape[1], *self._hidden_sizes(), self.n_outputs_)
         theta = self._fitted_theta(sizes) if again else self._draw(sizes, rows, rng)
-        stops_early = not partial and self._stops_early(X, validation_set)
+        stochastic = self.solver != "lbfgs"
+        stops_early = stochastic and not partial and self._stops_early(X, validation_set)
         validation = None
         if validation_set is not None:
             validation = self._rows(*validation_set, dtype)
@@ -592,7 +595,7 @@ class ScratchMLPClassifier(CallbackSupport, ClassifierMixin, BaseEstimator):
         return job, result
 
     def _validate_set(
-        self, X_val: Any, y_val: Any, sample_weight_val: Any
+        self, y: NDArray, X_val: Any, y_val: Any, sample_weight_val: Any
     ) -> tuple[NDArray, NDArray, NDArray | None] | None:
         """Validation rows that were given to fit, or None if there are none."""
         if X_val is None and y_val is None and sample_weight_val is None:
@@ -606,6 +609,11 @@ class ScratchMLPClassifier(CallbackSupport, ClassifierMixin, BaseEstimator):
                 "then early_stopping sets rows of X aside."
             )
         X_val, y_val = self._validate(X_val, y_val, reset=False)
+        if is_multilabel(y_val) != is_multilabel(y):
+            raise ValueError(
+                "Of y and y_val, one is an indicator matrix (multilabel), and the other is one "
+                "column of class labels. They must be of the same kind."
+            )
         labels = unique_labels(y_val)
         if not is_multilabel(y_val) and not np.isin(labels, self.classes_).all():
             raise ValueError(
@@ -653,9 +661,8 @@ class ScratchMLPClassifier(CallbackSupport, ClassifierMixin, BaseEstimator):
 
     def _scaling(self) -> Scaling | None:
         """What the network's inputs go through, as fitted."""
-        if self.mean_ is None or self.scale_ is None:
-            return None
-        return Scaling(self.mean_, self.scale_)
+        mean = getattr(self, "mean_", None)  # not there if coefs_ were assigned by hand
+        return None if mean is None else Scaling(mean, self.scale_)
 
     def _is_multilabel(self) -> bool:
         return self.out_activation_ == "logistic" and self.n_outputs_ > 1
@@ -806,7 +813,14 @@ class ScratchMLPClassifier(CallbackSupport, ClassifierMixin, BaseEstimator):
                 f"validation_fraction={self.validation_fraction} leaves no row of the classes "
                 f"{lost.tolist()} to learn from. Lower it, or give X_val and y_val."
             )
-        return rows.take(train), rows.take(validation)
+        parts = rows.take(train), rows.take(validation)
+        if any(part.sample_weight is not None and not part.sample_weight.any() for part in parts):
+            raise ValueError(
+                f"validation_fraction={self.validation_fraction} puts all rows with a weight on "
+                "one side: to learn from, or for validation. Leave rows of weight zero out, or "
+                "give X_val and y_val."
+            )
+        return parts
 
     def _validation(self, rows: Rows, sizes: tuple[int, ...]) -> Validation:
         """What networks in training are measured by on these rows."""
@@ -837,6 +851,7 @@ class ScratchMLPClassifier(CallbackSupport, ClassifierMixin, BaseEstimator):
                 )
             )
         scorer, probe = check_scoring(self, self.scoring), copy(self)
+        probe.__dict__.pop("feature_names_in_", None)  # the rows are an array, without names
         weights = {} if rows.sample_weight is None else {"sample_weight": rows.sample_weight}
 
         def score(theta: NDArray, z: NDArray, loss: float) -> float:
@@ -917,7 +932,7 @@ class ScratchMLPClassifier(CallbackSupport, ClassifierMixin, BaseEstimator):
         saved = getattr(self, "_solver_state", None)
         # Nothing decays before the noise is known.
         unknown = 0.0 if self.weight_decay == "auto" else 1.0
-        noise = saved["noise"] if again and saved else unknown
+        noise = saved["noise"] if again and saved and unknown == 0 else unknown
         if not (again and partial and saved and saved["solver"] == self.solver):
             return SolverProgress(samples_seen=samples_seen, noise=noise)
         return SolverProgress(
@@ -970,7 +985,7 @@ class ScratchMLPClassifier(CallbackSupport, ClassifierMixin, BaseEstimator):
             "settings": asdict(job.solver),
             "steps": result.progress.steps,
             "plateaus": result.progress.plateaus,
-            "noise": result.progress.noise,
+            "noise": result.progress.noise if self.weight_decay == "auto" else 0.0,
             "arrays": result.progress.state,
         }
 

@@ -159,7 +159,7 @@ def place_units(
     length = np.linalg.norm(W) / W.shape[-1] ** 0.5
     directions = rng.standard_cauchy(W.shape)
     W[...] = directions * (length / np.linalg.norm(directions, axis=-2))
-    rows = np.arange(X.shape[0])
+    rows = np.arange(X.shape[0]) if sample_weight is None else np.flatnonzero(sample_weight)
     if len(rows) > PLACING_ROWS:
         rows = rng.choice(rows, PLACING_ROWS, replace=False)
     weight = np.ones(len(rows)) if sample_weight is None else sample_weight[rows]
@@ -170,7 +170,7 @@ def place_units(
     passed = weight[order].cumsum(axis=-2, dtype=np.float64)
     n_hidden = b.shape[-1]
     share = (rng.permutation(n_hidden) + rng.random_sample(n_hidden)) / n_hidden
-    drawn = (passed <= share * passed[-1]).sum(axis=-2, keepdims=True)
+    drawn = (passed[:-1] <= share * passed[-1]).sum(axis=-2, keepdims=True)
     b[...] = -np.take_along_axis(z, np.take_along_axis(order, drawn, axis=-2), axis=-2)
 
 

@@ -10,15 +10,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.utils import gen_batches
 
-from sknn_scratch.batches import (
-    AUTO_EPOCHS,
-    LEAST_UPDATES,
-    LEAST_UPDATES_TIMES_UNITS,
-    MOST_UPDATES,
-    batch_slices,
-    equal_batches,
-    planned_epochs,
-)
+from sknn_scratch.batches import batch_slices, equal_batches, planned_epochs
 from sknn_scratch.schedules import Schedule, learning_rate_for
 from sknn_scratch.solvers import SGD, Adam, stacked
 from sknn_scratch.stopping import NoImprovement
@@ -169,13 +161,14 @@ def test_batch_slices(n, batch_size):
 @pytest.mark.parametrize(
     ("n", "batch_size", "hidden_sizes", "epochs"),
     [
-        (4, 4, (200,), LEAST_UPDATES),  # one update an epoch
-        (150, 150, (), LEAST_UPDATES),
-        (150, 50, (200, 10), math.ceil(LEAST_UPDATES_TIMES_UNITS / 10 / 3)),
-        (150, 150, (1,), MOST_UPDATES),  # and not more for a single unit
-        (2000, 200, (200,), AUTO_EPOCHS),
-        (200_000, 200, (200,), math.ceil(MOST_UPDATES / 1000)),
-        (10_000_000, 200, (1,), 1),
+        (4, 4, (200,), 250),  # one update an epoch: at least 250
+        (150, 150, (), 250),
+        (150, 50, (200, 10), 267),  # 800 updates, three an epoch
+        (150, 150, (1,), 8000),
+        (2000, 200, (200,), 60),  # 600 updates
+        (40_000, 200, (200,), 30),  # at most 6,000
+        (1_000_000, 1000, (200, 200), 30),
+        (100_000_000, 200, (1,), 1),
     ],
 )
 def test_planned_epochs(n, batch_size, hidden_sizes, epochs):
@@ -189,15 +182,14 @@ def test_planned_epochs(n, batch_size, hidden_sizes, epochs):
 )
 def test_as_many_epochs_as_it_takes_and_not_one_more(n, batch_size, hidden_sizes):
     epochs, updates = planned_epochs(n, batch_size, hidden_sizes), -(-n // batch_size)
-    least = LEAST_UPDATES
-    if hidden_sizes:
-        least = max(least, LEAST_UPDATES_TIMES_UNITS / min(hidden_sizes))
-    least = min(least, MOST_UPDATES)
+    least = max(250, 8000 / min(hidden_sizes, default=8000))
+    most = 30 * math.sqrt(n)
     assert epochs * updates >= least
-    if epochs > AUTO_EPOCHS:
+    if epochs > 60:
         assert (epochs - 1) * updates < least
-    elif epochs < AUTO_EPOCHS:
-        assert (epochs - 1) * updates < MOST_UPDATES <= epochs * updates
+    elif epochs < 60:
+        assert epochs * updates >= most
+        assert (epochs - 1) * updates < max(least, most)
 
 
 @given(n=st.integers(1, 10**7))

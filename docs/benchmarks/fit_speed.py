@@ -142,7 +142,12 @@ def settings(case: Case, epochs: int) -> dict[str, Any]:
 def our_estimator(case: Case, epochs: int) -> ScratchMLPClassifier:
     """Return this package's estimator, set to do what MLPClassifier does."""
     return ScratchMLPClassifier(
-        **settings(case, epochs), loss="log_loss", init="glorot", weight_decay=0.0
+        **settings(case, epochs),
+        loss="log_loss",
+        init="glorot",
+        scale_features=False,
+        input_dropout=0.0,
+        weight_decay=0.0,
     )
 
 
