@@ -496,7 +496,11 @@ XOR_SETTINGS = {
 }
 
 
-@pytest.mark.parametrize("settings", [XOR_SETTINGS, {}], ids=["4 units", "defaults"])
+@pytest.mark.parametrize(
+    "settings",
+    [XOR_SETTINGS, {}, {"hidden_layer_sizes": (4,)}],
+    ids=["4 units", "defaults", "defaults with 4 units"],
+)
 def test_xor_is_learnt_for_every_seed(settings):
     unsolved = []
     for seed in range(100):
