@@ -28,4 +28,4 @@ def total(a: NDArray, b: NDArray) -> NDArray:
     """Sum of a * b over the last two axes, shape (K,)."""
     if a.ndim == 2:
         return a.ravel().dot(b.ravel())
-    return np.einsum("kij,kij->k", a, b)
+    return np.einsum("...ij,...ij->...", a, b)

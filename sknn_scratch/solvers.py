@@ -148,11 +148,13 @@ class Adam:
 Solver = SGD | Adam
 
 
-def stacked(solvers: Sequence[Solver], dtype: DTypeLike) -> Solver:
+def stacked(solvers: Sequence[Solver], K: tuple[int, ...], dtype: DTypeLike) -> Solver:
     """One solver for a stack: settings that differ become arrays (K, 1) of the dtype."""
 
     def merged(name: str) -> Any:
         values = [getattr(solver, name) for solver in solvers]
-        return values[0] if len(set(values)) == 1 else np.array(values, dtype=dtype)[:, None]
+        if len(set(values)) == 1:
+            return values[0]
+        return np.array(values, dtype=dtype).reshape(*K, 1)
 
     return replace(solvers[0], **{field.name: merged(field.name) for field in fields(solvers[0])})

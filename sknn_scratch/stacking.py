@@ -26,7 +26,9 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 import joblib
+import numpy as np
 from joblib.parallel import ParallelBackendBase
+from numpy.typing import NDArray
 from scipy.sparse import issparse
 
 from sknn_scratch.training import Epoch, TrainingJob, TrainingResult, train
@@ -38,7 +40,7 @@ MAX_STACK = 256
 MEMORY = 1 << 28
 
 #: Bytes that one update of a stack may work on, to stay in the cache of a core.
-CACHE = 1 << 20
+CACHE = 1 << 22
 
 #: Seconds after which a running task no longer keeps others from running beside it.
 HASTE = 0.1
@@ -318,7 +320,7 @@ class Meeting:
         if self.waiting and (all_are_here or impatient) and not (self.training or self.stacks):
             self.stacks.extend(stacks_of(self.waiting))
             self.waiting = []
-        while self.stacks and self.training < self.cores:
+        if self.stacks and not self.training:
             leader, *_ = stack = self.stacks.popleft()
             self.training += 1
             leader.stack = stack
@@ -355,14 +357,49 @@ class Meeting:
 def stacks_of(tasks: Sequence[Task]) -> list[list[Task]]:
     """Put tasks into stacks of networks that can be trained as one; those with most work first."""
     groups: dict[object, list[Task]] = defaultdict(list)
+    stacks: list[list[Task]] = []
     for task in tasks:
-        # A sparse X has no stack, so it has a key of its own.
-        groups[id(task) if issparse(task.job.X) else task.job.stack_key()].append(task)
-    stacks = []
+        if issparse(task.job.X):
+            stacks.append([task])
+        else:
+            groups[task.job.stack_key()].append(task)
     for group in groups.values():
+        share_arrays([task.job for task in group])
+        streams: dict[object, list[Task]] = defaultdict(list)
+        for task in group:
+            streams[task.job.stream_key()].append(task)
         n = min(len(group), math.ceil(len(group) * working_set(group[0].job) / CACHE))
-        stacks += [group[i::n] for i in range(n)]
+        most = math.ceil(len(group) / n)
+        cuts = [
+            stream[i : i + most] for stream in streams.values() for i in range(0, len(stream), most)
+        ]
+        parts: list[list[Task]] = [[] for _ in range(n)]
+        for cut in sorted(cuts, key=len, reverse=True):
+            min(parts, key=len).extend(cut)
+        stacks += filter(None, parts)
     return sorted(stacks, key=work, reverse=True)
+
+
+def share_arrays(jobs: Sequence[TrainingJob]) -> None:
+    """Let jobs whose arrays hold the same numbers refer to the same arrays.
+
+    The fits of a search on the same fold each come with copies of their own.
+    """
+    known: dict[tuple[object, ...], list[NDArray]] = defaultdict(list)
+
+    def first_alike(array: NDArray) -> NDArray:
+        # What differs in the first row need not be compared to the end.
+        alike = known[array.shape, array.dtype, array[0].tobytes()]
+        for other in alike:
+            if other is array or np.array_equal(other, array):
+                return other
+        alike.append(array)
+        return array
+
+    for job in jobs:
+        job.X, job.Y = first_alike(job.X), first_alike(job.Y)
+        if job.sample_weight is not None:
+            job.sample_weight = first_alike(job.sample_weight)
 
 
 def working_set(job: TrainingJob) -> int:

@@ -18,14 +18,13 @@ def classes_of(y: NDArray) -> NDArray:
         If y is not a classification target, has several columns of classes, or one class only.
     """
     check_classification_targets(y)
-    kind = type_of_target(y)
-    if kind == "multiclass-multioutput":
-        raise ValueError(
-            "y has several columns with more than two classes each. Allowed are one column of "
-            "labels, or a binary indicator matrix (multilabel). Wrap the classifier in "
-            "sklearn.multioutput.MultiOutputClassifier for one classifier a column."
-        )
-    if kind == "multilabel-indicator":
+    if is_multilabel(y):
+        if type_of_target(y) == "multiclass-multioutput":
+            raise ValueError(
+                "y has several columns with more than two classes each. Allowed are one column of "
+                "labels, or a binary indicator matrix (multilabel). Wrap the classifier in "
+                "sklearn.multioutput.MultiOutputClassifier for one classifier a column."
+            )
         return np.arange(y.shape[1])
     classes = np.unique(y)
     require_two(classes, "y")
@@ -42,8 +41,8 @@ def require_two(classes: NDArray, name: str) -> None:
 
 
 def is_multilabel(y: NDArray) -> bool:
-    """Whether y is an indicator matrix, one column a label."""
-    return type_of_target(y) == "multilabel-indicator"
+    """Whether y, a classification target, is an indicator matrix: one column a label."""
+    return y.ndim == 2
 
 
 def encode(y: Any, classes: NDArray, dtype: DTypeLike) -> NDArray:

@@ -6,7 +6,9 @@ Both return what came out as a :class:`TrainingResult`.
 """
 
 import math
+import pickle
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -139,6 +141,18 @@ class TrainingJob:
         loop = (self.X.shape[0], self.batch_size, self.start().n_iter)
         return (*network, type(self.solver), nesterov, *loop)
 
+    def stream_key(self) -> object:
+        """What jobs have in common that see the same rows in the same order.
+
+        The arrays have to be the same objects: to compare what is in them takes time, and is up to
+        those who know that it pays.
+        """
+        if self.resume is not None:
+            return id(self)
+        arrays = (id(self.X), id(self.Y), id(self.sample_weight))
+        states = (state_of(self.rng), state_of(self.dropout_rng))
+        return (*arrays, *states, self.shuffle, self.input_dropout)
+
     def measure_noise(self, epoch: int, loss: float) -> None:
         """Take what the first quarter of training leaves unexplained for the noise in the data.
 
@@ -150,6 +164,11 @@ class TrainingJob:
     def largest_product(self, n: int) -> int:
         """Multiplications of numbers in the largest product of matrices for n rows."""
         return n * max(n_in * n_out for n_in, n_out in pairwise(self.sizes))
+
+
+def state_of(rng: np.random.RandomState | None) -> bytes | None:
+    """State of a source of random numbers: those in the same state give the same numbers."""
+    return None if rng is None else pickle.dumps(rng.get_state(legacy=False))
 
 
 @dataclass
@@ -185,8 +204,11 @@ class Batch:
     ----------
     sizes : sequence of int
         Layer sizes.
+    K : tuple of int
+        Axes of the stack.
     X : ndarray of shape (K, n, n_features), or sparse matrix (n, n_features) for one network
-        Inputs.
+        Inputs. Along an axis of the stack in which networks share their rows, the length is 1; so
+        also in y and share.
     y : ndarray of shape (K, n, n_outputs)
         Targets; its dtype is that of the computation.
 
@@ -198,13 +220,13 @@ class Batch:
         Number of rows, or the sum of their weights.
     """
 
-    def __init__(self, sizes: Sequence[int], X: NDArray, y: NDArray):
-        *K, n, _ = y.shape
+    def __init__(self, sizes: Sequence[int], K: tuple[int, ...], X: NDArray, y: NDArray):
+        n = y.shape[-2]
         self.X, self.y = X, y
         self.share = np.full_like(y, 1 / n)
         self.total = np.array(n, dtype=y.dtype)
-        self.work = Workspace(sizes, tuple(K), n, y.dtype)
-        self.scratch = Scratch(y)
+        self.work = Workspace(sizes, K, n, y.dtype)
+        self.scratch = Scratch(self.work.z[-1])
 
     def set_weights(self, sample_weight: NDArray) -> None:
         """Set the shares from weights (K, n)."""
@@ -263,12 +285,135 @@ def per_network(numbers: Sequence[float], theta: NDArray) -> NDArray:
 PLANNED_UPDATES = 512
 
 
+class Sampler:
+    """Draws the batches of a stack: which rows, in which order, and without which inputs.
+
+    Networks that see the same rows in the same order, such as those of a search that differ in
+    their learning rates, share a *stream*, if each stream has equally many of them. Then a row is
+    gathered once for all of them, and the stack has two axes: streams, and networks of a stream.
+
+    Parameters
+    ----------
+    jobs : sequence of TrainingJob
+        The stack, stream by stream.
+    streams : sequence of int
+        Number of the stream of each job.
+    orders : sequence of ndarray of shape (n,)
+        Row numbers of each job in the order of its last epoch.
+
+    Attributes
+    ----------
+    K : tuple of int
+        Axes of the stack's arrays: () for one network, (n_jobs,), or (n_streams, n_each).
+    """
+
+    def __init__(
+        self, jobs: Sequence[TrainingJob], streams: Sequence[int], orders: Sequence[NDArray]
+    ):
+        first, members = jobs[0], set(Counter(streams).values())
+        self.jobs, self.n_each = jobs, members.pop() if len(members) == 1 else 1
+        self.K: tuple[int, ...] = () if len(jobs) == 1 else (len(jobs) // self.n_each,)
+        axes = self.K
+        if self.n_each > 1:
+            axes = (*self.K, 1)
+            self.K = (*self.K, self.n_each)
+        self.n, dtype = first.X.shape[0], first.theta.dtype
+        self.slices = list(batch_slices(self.n, first.batch_size))
+        self.leads = jobs[:: self.n_each]
+        """The first job of each stream, whose sources of random numbers serve for all of it."""
+        self.own = [(job, job.rng, job.dropout_rng) for job in jobs]
+        for k, job in enumerate(jobs):
+            lead = self.leads[k // self.n_each]
+            job.rng, job.dropout_rng = lead.rng, lead.dropout_rng
+
+        # What several jobs have in common is there once.
+        tables = {(id(job.X), id(job.Y), id(job.sample_weight)): job for job in self.leads}
+        starts = {key: i * self.n for i, key in enumerate(tables)}
+        self.starts = [starts[id(j.X), id(j.Y), id(j.sample_weight)] for j in self.leads]
+        self.X, self.Y = first.X, first.Y
+        if len(tables) > 1:
+            self.X = np.concatenate([job.X for job in tables.values()])
+            self.Y = np.concatenate([job.Y for job in tables.values()])
+        self.sample_weight = self._joined_weights([job.sample_weight for job in tables.values()])
+        self.order = np.stack(orders[:: self.n_each]) + np.array(self.starts)[:, None]
+        self.rows = self.order.reshape(*axes, self.n)
+        self.kept: NDArray | None = None
+        if any(job.dropout_rng is not None for job in self.leads):
+            self.kept = np.ones((*axes, 1, first.sizes[0]), dtype=dtype)
+        self.batches = {}
+        for n in {rows.stop - rows.start for rows in self.slices}:
+            # Rows of a sparse X are gathered as a sparse matrix of their own.
+            n_features = 0 if issparse(self.X) else first.sizes[0]
+            X = np.empty((*axes, n, n_features), dtype=dtype)
+            y = np.empty((*axes, n, first.sizes[-1]), dtype=dtype)
+            self.batches[n] = Batch(first.sizes, self.K, X, y)
+
+    def _joined_weights(self, weights: Sequence[NDArray | None]) -> NDArray | None:
+        """Weights of the rows of all tables, or None if none has any."""
+        given = [weight for weight in weights if weight is not None]
+        if not given:
+            return None
+        ones = np.ones_like(given[0])
+        return np.concatenate([ones if weight is None else weight for weight in weights])
+
+    def shuffle(self) -> None:
+        """Bring the rows into the order of the next epoch."""
+        for job, order in zip(self.leads, self.order, strict=True):
+            if job.shuffle:
+                job.rng.shuffle(order)
+
+    def gather(self, rows: slice) -> Batch:
+        """Copy rows of the epoch, by their places in it, to where they are used."""
+        chosen = self.rows[..., rows]
+        batch = self.batches[chosen.shape[-1]]
+        if isinstance(self.X, np.ndarray):
+            self.X.take(chosen, -2, batch.X, "clip")
+        else:
+            batch.X = self.X[chosen]
+        self.Y.take(chosen, -2, batch.y, "clip")
+        if self.sample_weight is not None:
+            batch.set_weights(self.sample_weight[chosen])
+        if self.kept is not None:
+            self._leave_inputs_out(batch, self.kept)
+        return batch
+
+    def _leave_inputs_out(self, batch: Batch, kept: NDArray) -> None:
+        """Leave columns of the batch out by chance, and scale up the others to make up for them.
+
+        Columns, not single values: that takes n times fewer random numbers, and it makes no
+        difference whether a row comes twice or with twice the weight.
+        """
+        for job, inputs in zip(self.leads, kept.reshape(len(self.leads), -1), strict=True):
+            if job.dropout_rng is not None:
+                drawn = job.dropout_rng.random_sample(len(inputs))
+                inputs[:] = (drawn >= job.input_dropout) / (1 - job.input_dropout)
+        if isinstance(batch.X, np.ndarray):
+            batch.X *= kept
+        else:
+            inplace_column_scale(batch.X, kept.ravel())
+
+    def order_of(self, k: int) -> NDArray:
+        """Row numbers of job k in the order of the last epoch, (n,)."""
+        return self.order[k // self.n_each] - self.starts[k // self.n_each]
+
+    def end(self) -> None:
+        """Give each job its own sources of random numbers back, as far on as those it has used."""
+        for job, rng, dropout_rng in self.own:
+            for own, used in ((rng, job.rng), (dropout_rng, job.dropout_rng)):
+                if own is not None and used is not None and own is not used:
+                    own.set_state(used.get_state())
+            job.rng, job.dropout_rng = rng, dropout_rng
+
+
 class Stack:
     """Networks in training. Those that are done leave, and the rest go on without them."""
 
     def __init__(self, jobs: Sequence[TrainingJob]):
-        self.jobs = list(jobs)
-        self.places = list(range(len(jobs)))
+        keys = [job.stream_key() if len(jobs) > 1 else None for job in jobs]
+        streams = [keys.index(key) for key in keys]
+        self.places = sorted(range(len(jobs)), key=streams.__getitem__)
+        self.jobs = [jobs[place] for place in self.places]
+        self.streams = [streams[place] for place in self.places]
         self.results: list[TrainingResult | None] = [None] * len(jobs)
         starts = [job.start() for job in jobs]
         self.curves = [list(start.loss_curve) for start in starts]
@@ -276,58 +421,32 @@ class Stack:
         self.scores = [list(start.scores) for start in starts]
         self.epoch = starts[0].n_iter
         self.began = time.perf_counter()
-
-        first = jobs[0]
-        self.n = first.X.shape[0]
-        self.slices = list(batch_slices(self.n, first.batch_size))
-        self.X = first.X if len(jobs) == 1 else np.concatenate([job.X for job in jobs])
-        self.Y = first.Y if len(jobs) == 1 else np.concatenate([job.Y for job in jobs])
-        self.sample_weight = self._joined_weights()
-        # The rows of each job, in the order of the current epoch.
-        self.order = np.arange(len(jobs) * self.n).reshape(len(jobs), self.n)
-        for order, start in zip(self.order, starts, strict=True):
-            if start.order is not None:
-                order[:] = order[start.order]
+        self.n = jobs[0].X.shape[0]
+        starts = [starts[place] for place in self.places]
         self._settle(
-            [job.theta for job in jobs],
-            [job.progress.state or job.solver.new_state(job.theta) for job in jobs],
+            [np.arange(self.n) if start.order is None else start.order for start in starts],
+            [job.theta for job in self.jobs],
+            [job.progress.state or job.solver.new_state(job.theta) for job in self.jobs],
         )
         # A run that goes on may have been at its end.
         if ended := {k: start.reason for k, start in enumerate(starts) if start.reason}:
             self.leave(ended)
 
-    def _joined_weights(self) -> NDArray | None:
-        """Weights of the rows of all jobs, (K * n,), or None if none has any."""
-        if all(job.sample_weight is None for job in self.jobs):
-            return None
-        ones = np.ones(self.n, dtype=self.jobs[0].theta.dtype)
-        return np.concatenate(
-            [ones if job.sample_weight is None else job.sample_weight for job in self.jobs]
-        )
-
-    def _settle(self, thetas: Sequence[NDArray], states: Sequence[State]) -> None:
+    def _settle(
+        self, orders: Sequence[NDArray], thetas: Sequence[NDArray], states: Sequence[State]
+    ) -> None:
         """Lay out all arrays for the networks that are in the stack now."""
-        first, K = self.jobs[0], () if len(self.jobs) == 1 else (len(self.jobs),)
+        self.sampler = Sampler(self.jobs, self.streams, orders)
+        K = self.sampler.K
         self.theta = np.stack(thetas).reshape(*K, -1)
         self.thetas = list(self.theta.reshape(len(self.jobs), -1))
-        self.rows = self.order.reshape(*K, self.n)
         self.state = {
             name: np.stack([state[name] for state in states]).reshape(*K, -1) for name in states[0]
         }
         self.objective = Objective(self.jobs, self.theta)
-        self.solver = stacked([job.solver for job in self.jobs], self.theta.dtype)
+        self.solver = stacked([job.solver for job in self.jobs], K, self.theta.dtype)
         self.take_step = self.solver.bound(self.theta, self.objective.grad, self.state)
         self.weight_decay = self._noise_scaled_decay()
-        self.kept: NDArray | None = None
-        if any(job.dropout_rng is not None for job in self.jobs):
-            self.kept = np.ones((*K, 1, first.sizes[0]), dtype=self.theta.dtype)
-        self.batches = {}
-        for n in {rows.stop - rows.start for rows in self.slices}:
-            # Rows of a sparse X are gathered as a sparse matrix of their own.
-            n_features = 0 if issparse(self.X) else first.sizes[0]
-            X = np.empty((*K, n, n_features), dtype=self.theta.dtype)
-            y = np.empty((*K, n, first.sizes[-1]), dtype=self.theta.dtype)
-            self.batches[n] = Batch(first.sizes, X, y)
         self.replan()
 
     def _noise_scaled_decay(self) -> NDArray | None:
@@ -342,21 +461,20 @@ class Stack:
     def epochs(self) -> Iterator[list[float]]:
         """Train epoch by epoch, and yield the losses of each, while networks are left."""
         while self.jobs:
-            for job, order in zip(self.jobs, self.order, strict=True):
-                if job.shuffle:
-                    job.rng.shuffle(order)
+            sampler = self.sampler
+            sampler.shuffle()
             losses = 0.0
-            for batch in self.slices:
+            for rows in sampler.slices:
                 lr, size = next(self.planned, None) or self._plan()
-                loss = self.objective.evaluate(self._gather(self.rows[..., batch]))
-                losses += loss * (batch.stop - batch.start)
+                loss = self.objective.evaluate(sampler.gather(rows))
+                losses += loss * (rows.stop - rows.start)
                 if self.weight_decay is not None:
                     self.objective.weights *= 1 - lr * self.weight_decay
                 self.take_step(size)
             self.epoch += 1
             means = np.ravel(losses / self.n).tolist()
             for job, mean in zip(self.jobs, means, strict=True):
-                job.progress.steps += len(self.slices)
+                job.progress.steps += len(sampler.slices)
                 job.progress.samples_seen += self.n
                 job.measure_noise(self.epoch, mean)
             self.weight_decay = self._noise_scaled_decay()
@@ -364,7 +482,7 @@ class Stack:
 
     def _plan(self) -> tuple[NDArray, NDArray]:
         """Compute learning rates and step sizes of the next epochs; return those of one update."""
-        n_updates = len(self.slices)
+        n_updates = len(self.sampler.slices)
         left = max(job.max_iter for job in self.jobs) - self.epoch
         n_epochs = min(left, math.ceil(PLANNED_UPDATES / n_updates))
         update = np.arange(n_epochs * n_updates)
@@ -388,37 +506,11 @@ class Stack:
         self.planned = zip(lr, size, strict=True)
         return next(self.planned)
 
-    def _gather(self, rows: NDArray) -> Batch:
-        """Copy these rows of each network, (K, n), to where they are used."""
-        batch = self.batches[rows.shape[-1]]
-        if isinstance(self.X, np.ndarray):
-            self.X.take(rows, -2, batch.X, "clip")
-        else:
-            batch.X = self.X[rows]
-        self.Y.take(rows, -2, batch.y, "clip")
-        if self.sample_weight is not None:
-            batch.set_weights(self.sample_weight[rows])
-        if self.kept is not None:
-            self._leave_inputs_out(batch, self.kept)
-        return batch
+    def end_epoch(self, k: int, loss: float) -> str | None:
+        """Record the epoch that network k of the stack has just finished, and show it to watchers.
 
-    def _leave_inputs_out(self, batch: Batch, kept: NDArray) -> None:
-        """Leave columns of the batch out by chance, and scale up the others to make up for them.
-
-        Columns, not single values: that takes n times fewer random numbers, and it makes no
-        difference whether a row comes twice or with twice the weight.
+        Returns why its training ends, or "slower" if it goes on at a lower rate, or None.
         """
-        for job, inputs in zip(self.jobs, kept.reshape(len(self.jobs), -1), strict=True):
-            if job.dropout_rng is not None:
-                drawn = job.dropout_rng.random_sample(len(inputs))
-                inputs[:] = (drawn >= job.input_dropout) / (1 - job.input_dropout)
-        if isinstance(batch.X, np.ndarray):
-            batch.X *= kept
-        else:
-            inplace_column_scale(batch.X, kept.ravel())
-
-    def record(self, k: int, loss: float) -> Epoch:
-        """Record of the epoch that network k of the stack has just finished."""
         job, place, theta = self.jobs[k], self.places[k], self.thetas[k]
         validation_loss = score = None
         if job.validate is not None:
@@ -426,9 +518,15 @@ class Stack:
             self.validation_curves[place].append(validation_loss)
             self.scores[place].append(score)
         self.curves[place].append(loss)
-        seconds = time.perf_counter() - self.began
-        so_far = partial(self.result_of, k)
-        return Epoch(self.epoch, loss, validation_loss, score, theta, seconds, so_far)
+        verdict = _verdict(job, self.epoch, loss, -loss if score is None else score, theta)
+        if job.watchers:
+            seconds, so_far = time.perf_counter() - self.began, partial(self.result_of, k)
+            epoch = Epoch(self.epoch, loss, validation_loss, score, theta, seconds, so_far, verdict)
+            # All of them see the record, also if one of them ends training.
+            stops = [watch(epoch) for watch in job.watchers]
+            if any(stops) and verdict in (None, "slower"):
+                verdict = "callback"
+        return verdict
 
     def state_of(self, k: int) -> State:
         """Solver's state of network k of the stack, as views."""
@@ -448,7 +546,7 @@ class Stack:
             scores=list(self.scores[place]),
             reason=reason,
             loss=curve[-1] if curve else math.nan,
-            order=self.order[k] - place * self.n,
+            order=self.sampler.order_of(k),
         )
 
     def leave(self, reasons: dict[int, str]) -> None:
@@ -458,12 +556,14 @@ class Stack:
         for k, reason in reasons.items():
             self.results[self.places[k]] = result = self.result_of(k, reason)
             self.jobs[k].progress = result.progress
+        self.sampler.end()
         stay = [k for k in range(K) if k not in reasons]
         self.jobs = [self.jobs[k] for k in stay]
         self.places = [self.places[k] for k in stay]
-        self.order = self.order[stay]
+        self.streams = [self.streams[k] for k in stay]
         if stay:
-            self._settle([thetas[k] for k in stay], [states[k] for k in stay])
+            orders = [self.sampler.order_of(k) for k in stay]
+            self._settle(orders, [thetas[k] for k in stay], [states[k] for k in stay])
 
 
 def train(jobs: Sequence[TrainingJob]) -> list[TrainingResult]:
@@ -489,7 +589,7 @@ def train(jobs: Sequence[TrainingJob]) -> list[TrainingResult]:
             for losses in stack.epochs():
                 reasons = {}
                 for k, loss in enumerate(losses):
-                    verdict = _verdict(stack.jobs[k], stack.record(k, loss))
+                    verdict = stack.end_epoch(k, loss)
                     if verdict == "slower":
                         stack.replan()
                     elif verdict is not None:
@@ -501,23 +601,18 @@ def train(jobs: Sequence[TrainingJob]) -> list[TrainingResult]:
     return [result for result in stack.results if result is not None]
 
 
-def _verdict(job: TrainingJob, epoch: Epoch) -> str | None:
-    """Tell whether training ends with this epoch or goes on more slowly; show it to who watches."""
-    verdict = "max_iter" if epoch.number == job.max_iter else None
-    score = -epoch.loss if epoch.score is None else epoch.score
-    if not math.isfinite(epoch.loss):
+def _verdict(job: TrainingJob, epoch: int, loss: float, score: float, theta: NDArray) -> str | None:
+    """Tell whether training ends with this epoch, or goes on more slowly."""
+    verdict = "max_iter" if epoch == job.max_iter else None
+    if not math.isfinite(loss):
         verdict = "diverged"
-    elif job.stopping is not None and job.stopping.update(score, epoch.theta):
+    elif job.stopping is not None and job.stopping.update(score, theta):
         if not job.schedule.lowers_on_plateau(job.progress.plateaus):
             verdict = "stalled"
         else:
             job.progress.plateaus += 1
             job.stopping.count = 0
             verdict = verdict or "slower"
-    # All of them see the record, also if one of them ends training.
-    stops = [watch(epoch._replace(verdict=verdict)) for watch in job.watchers]
-    if any(stops) and verdict in (None, "slower"):
-        verdict = "callback"
     return verdict
 
 
@@ -546,7 +641,7 @@ def train_lbfgs(job: TrainingJob, tol: float, max_fun: int) -> TrainingResult:
     """
     # In float64 whatever comes in: line searches compare losses that differ in the last digits.
     X = job.X.astype(np.float64, copy=False)
-    batch = Batch(job.sizes, X, job.Y.astype(np.float64))
+    batch = Batch(job.sizes, (), X, job.Y.astype(np.float64))
     if job.sample_weight is not None:
         batch.set_weights(job.sample_weight.astype(np.float64))
     objective = Objective([job], job.theta.astype(np.float64))

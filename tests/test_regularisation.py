@@ -206,7 +206,7 @@ def test_on_average_the_masked_batch_is_the_batch(container):
     job.X = container(X)
     stack, drawn = Stack([job]), []
     for _ in range(2000):
-        x = stack._gather(np.arange(7)).X
+        x = stack.sampler.gather(slice(7)).X
         drawn.append(x.copy() if container is np.asarray else x.toarray())
     kept = np.array(drawn) / X
     # Whole columns, of nothing or of more to make up for it.
@@ -224,7 +224,7 @@ def test_networks_that_leave_nothing_out_see_everything():
     jobs[1].input_dropout, jobs[1].dropout_rng = 0.5, np.random.RandomState(0)
     stack = Stack(jobs)
     for _ in range(5):
-        batch = stack._gather(np.array([np.arange(7), np.arange(7, 14)]))
+        batch = stack.sampler.gather(slice(7))
         assert_array_equal(batch.X[0], jobs[0].X)
         assert np.abs(batch.X[1] - jobs[1].X).max() > 0.1
 

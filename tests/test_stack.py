@@ -1,5 +1,8 @@
 """A stack of networks equals its networks trained one by one."""
 
+import itertools
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from jobs import make_job
@@ -10,7 +13,7 @@ from sknn_scratch.losses import chance_loss
 from sknn_scratch.schedules import Schedule
 from sknn_scratch.solvers import SGD, Adam
 from sknn_scratch.stopping import NoImprovement
-from sknn_scratch.training import SolverProgress, train
+from sknn_scratch.training import SolverProgress, Stack, state_of, train
 
 
 def assert_same_as_alone(make_jobs):
@@ -88,6 +91,91 @@ def test_inputs_left_out_and_decay_scaled_by_the_noise(rates):
         else:
             noise = result.loss_curve[[3, 2][k] - 1] / job.chance
             assert result.progress.noise == pytest.approx(min(1, noise), rel=1e-12)
+
+
+def streams_of_jobs(counts, max_iter, **changes):
+    """Jobs that see the same rows in the same order, for each number of counts so many."""
+    jobs = []
+    for stream, count in enumerate(counts):
+        rng = np.random.RandomState(10 + stream)
+        rows = make_job(rng, n=23, weighted=stream == 1)
+        for k in range(count):
+            job = make_job(
+                rng,
+                n=23,
+                batch_size=5,
+                sample_weight=rows.sample_weight,
+                input_dropout=0.3 * stream,
+                dropout_rng=np.random.RandomState(stream) if stream else None,
+                solver=Adam(beta_1=0.9 - 0.1 * k, beta_2=0.99),
+                schedule=Schedule("cosine", 0.01 * (k + 1)),
+                alpha=0.1 * k,
+                weight_decay=0.5 * stream,
+                max_iter=next(max_iter),
+                **changes,
+            )
+            job.X, job.Y, job.rng = rows.X, rows.Y, np.random.RandomState(stream)
+            jobs.append(job)
+    return jobs
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "log_loss"])
+@pytest.mark.parametrize(
+    "counts, axes",
+    [((3,), (1, 3)), ((2, 2), (2, 2)), ((3, 3, 3), (3, 3)), ((2, 3), (5,)), ((1, 1), (2,))],
+)
+def test_networks_that_see_the_same_rows_share_them(counts, axes, loss):
+    def make_jobs(max_iter=(6,)):
+        jobs = streams_of_jobs(counts, itertools.cycle(max_iter), loss=loss)
+        return [jobs[k] for k in np.random.RandomState(0).permutation(len(jobs))]
+
+    sampler = Stack(make_jobs()).sampler
+    assert sampler.K == axes
+    assert len(sampler.X) == 23 * len(counts)
+    # All end at once; then one after the other, when what was shared no longer is.
+    assert_same_as_alone(make_jobs)
+    assert_same_as_alone(lambda: make_jobs([3, 6, 5, 9]))
+
+
+def test_sources_of_random_numbers_go_on_where_training_has_left_them():
+    def states(jobs):
+        return [(state_of(job.rng), state_of(job.dropout_rng)) for job in jobs]
+
+    def make_jobs():
+        return streams_of_jobs((2, 2), itertools.cycle([3, 6, 6, 6]))
+
+    together, alone = make_jobs(), make_jobs()
+    sources = [(job.rng, job.dropout_rng) for job in together]
+    train(together)
+    for job in alone:
+        train([job])
+    assert states(together) == states(alone)
+    assert [(job.rng, job.dropout_rng) for job in together] == sources
+
+
+def test_stream_key_tells_apart_who_sees_other_rows():
+    job, source = make_job(np.random.RandomState(0), weighted=True), np.random.RandomState
+
+    def key(**changes):
+        return replace(job, **({"rng": source(0)} | changes)).stream_key()
+
+    assert key() == key(rng=source(0), alpha=1.0, theta=job.theta + 1, solver=SGD())
+    drawn = source(0)
+    drawn.normal()
+    for changes in (
+        {"X": job.X.copy()},
+        {"Y": job.Y.copy()},
+        {"sample_weight": job.sample_weight.copy()},
+        {"rng": source(1)},
+        {"rng": drawn},
+        {"shuffle": False},
+        {"input_dropout": 0.1, "dropout_rng": source(0)},
+        {"resume": job.start()},
+    ):
+        assert key() != key(**changes), changes
+    dropping = {"input_dropout": 0.1, "dropout_rng": source(0)}
+    assert key(**dropping) != key(**dropping | {"dropout_rng": source(1)})
+    assert key(**dropping) != key(**dropping | {"input_dropout": 0.2})
 
 
 @pytest.mark.parametrize("nesterov", [False, True])
