@@ -53,24 +53,6 @@ def logistic_backprop(a: NDArray, delta: NDArray) -> None:
     delta *= a
 
 
-def centered_logistic(z: NDArray) -> None:
-    """Overwriting z with a = 1 / (1 + exp(-z)) - 1/2 = tanh(z / 2) / 2.
-
-    Activations that are positive throughout push all outputs the same way at first, and a class
-    can be given up for good before the biases make up for it. These are zero on average.
-    """
-    z *= 0.5
-    np.tanh(z, z)
-    z *= 0.5
-
-
-def centered_logistic_backprop(a: NDArray, delta: NDArray) -> None:
-    """Overwriting delta with delta * f'(z), where f'(z) = 1/4 - a². Uses up a."""
-    np.multiply(a, a, a)
-    np.subtract(0.25, a, a)
-    delta *= a
-
-
 def tanh(z: NDArray) -> None:
     """Overwriting z with a = tanh(z)."""
     np.tanh(z, z)
@@ -111,7 +93,6 @@ ACTIVATIONS = {
     "identity": Activation(identity, identity_backprop, gain=1.0),
     # A slope of 1/4 at zero asks for inputs four times as wide.
     "logistic": Activation(logistic, logistic_backprop, gain=4.0),
-    "centered_logistic": Activation(centered_logistic, centered_logistic_backprop, gain=4.0),
     "tanh": Activation(tanh, tanh_backprop, gain=1.0),
     # He et al. (2015): half of the units are zero, the others make up for it.
     "relu": Activation(relu, relu_backprop, gain=2.0**0.5),

@@ -36,7 +36,7 @@ from sknn_scratch.activations import ACTIVATIONS
 from sknn_scratch.batches import equal_batches, planned_epochs
 from sknn_scratch.callbacks import CallbackSupport, FitTask, fit_task
 from sknn_scratch.features import Scaling, scaling_of
-from sknn_scratch.losses import chance_loss
+from sknn_scratch.losses import LOSSES, chance_loss
 from sknn_scratch.network import (
     Layer,
     draw_theta,
@@ -143,9 +143,8 @@ class ScratchMLPClassifier(CallbackSupport, ClassifierMixin, BaseEstimator):
     ----------
     hidden_layer_sizes : int or sequence of int, default=(200,)
         Units of each hidden layer. An empty sequence makes a linear model.
-    activation : str, default="centered_logistic"
-        Function of the hidden units: "identity", "logistic", "tanh", "relu", or
-        "centered_logistic", which is the sigmoid less one half, and so zero on average.
+    activation : {"identity", "logistic", "tanh", "relu"}, default="logistic"
+        Function of the hidden units. "logistic" is the sigmoid.
     solver : {"lbfgs", "sgd", "adam"}, default="adam"
         "sgd" and "adam" work on minibatches; "lbfgs" (SciPy's L-BFGS-B) on all rows at once, which
         is often better for a few hundred rows.
@@ -172,8 +171,13 @@ class ScratchMLPClassifier(CallbackSupport, ClassifierMixin, BaseEstimator):
         Most epochs (for "lbfgs": iterations). "auto" means 60 epochs, but at most
         30 * sqrt(n_samples) updates, and at least 250 (8,000 / n_units below 32 hidden units);
         1,000 iterations for "lbfgs". ``n_iter_`` tells what was done.
-    loss : {"squared_error", "log_loss"}, default="squared_error"
-        Squared error of the probabilities (the Brier score), or cross-entropy.
+    loss : {"guarded_squared_error", "squared_error", "log_loss"}, default="guarded_squared_error"
+        What training minimises.
+
+        - "squared_error": the squared error of the probabilities (the Brier score).
+        - "log_loss": their cross-entropy.
+        - "guarded_squared_error": the squared error and, for more than two classes, a tenth of the
+          log loss, so that no class is given up in favour of another.
     init : {"scaled", "glorot"}, default="scaled"
         Initial weights. "scaled": units start on the scale at which they work, those of the first
         layer look along few columns each and turn within the data. "glorot": uniform within
@@ -335,7 +339,7 @@ class ScratchMLPClassifier(CallbackSupport, ClassifierMixin, BaseEstimator):
         "learning_rate_init": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
         "power_t": [Interval(Real, 0, None, closed="left")],
         "max_iter": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "loss": [StrOptions({"squared_error", "log_loss"})],
+        "loss": [StrOptions({loss for loss, _ in LOSSES})],
         "init": [StrOptions({"scaled", "glorot"})],
         "scale_features": ["boolean"],
         "input_dropout": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="left")],
@@ -369,7 +373,7 @@ class ScratchMLPClassifier(CallbackSupport, ClassifierMixin, BaseEstimator):
     def __init__(
         self,
         hidden_layer_sizes: int | Sequence[int] = (200,),
-        activation: str = "centered_logistic",
+        activation: str = "logistic",
         *,
         solver: str = "adam",
         alpha: float = 0.0001,
@@ -378,7 +382,7 @@ class ScratchMLPClassifier(CallbackSupport, ClassifierMixin, BaseEstimator):
         learning_rate_init: float | str = "auto",
         power_t: float = 0.5,
         max_iter: int | str = "auto",
-        loss: str = "squared_error",
+        loss: str = "guarded_squared_error",
         init: str = "scaled",
         scale_features: bool = True,
         input_dropout: float | str = "auto",

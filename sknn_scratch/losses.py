@@ -92,15 +92,47 @@ def squared_error_softmax(z: NDArray, y: NDArray, share: NDArray, work: Scratch)
     .. math:: L = \sum_c e_c^2, \quad e = p - y, \qquad
         \frac{\partial L}{\partial z_c} = 2 p_c \Big(e_c - \sum_j e_j p_j\Big)
     """
-    p, q = softmax(z, work), work.q
+    return _squared_error(softmax(z, work), z, y, share, work)
+
+
+def _squared_error(p: NDArray, z: NDArray, y: NDArray, share: NDArray, work: Scratch) -> NDArray:
+    """Squared error of the probabilities p of a softmax; fills z with delta, and q with share e."""
+    q = work.q
     e = np.subtract(p, y, z)
     np.multiply(e, share, q)
     loss = total(q, e)
     np.multiply(q, p, z)
     product(z, work.ones, work.row)  # (K, n, n_outputs) @ (K, n_outputs, 1)
-    q -= work.row
-    np.multiply(q, p, z)
+    np.subtract(q, work.row, z)
+    z *= p
     z *= 2
+    return loss
+
+
+#: Share of the log loss in the guarded squared error.
+GUARD = 0.1
+
+
+def guarded_squared_error_softmax(
+    z: NDArray, y: NDArray, share: NDArray, work: Scratch
+) -> NDArray:
+    r"""Squared error of a softmax and a tenth of its log loss, overwriting z with delta.
+
+    Where the true class has no probability at all, the squared error is flat, so that a class that
+    is once given up in favour of another stays so. The log loss is steep there.
+
+    .. math:: L = \sum_c e_c^2 - \frac{1}{10} \sum_c y_c \log p_c, \quad e = p - y, \qquad
+        \frac{\partial L}{\partial z_c} =
+            2 p_c \Big(e_c - \sum_j e_j p_j\Big) + \frac{1}{10} e_c
+
+    for targets that sum to one.
+    """
+    p = softmax(z, work)
+    z -= np.log(work.row, work.row)
+    loss = -GUARD * total(share, np.multiply(y, z, work.q))
+    loss += _squared_error(p, z, y, share, work)
+    work.q *= GUARD
+    z += work.q
     return loss
 
 
@@ -140,10 +172,13 @@ def chance_loss(loss: str, out_activation: str, y: NDArray, sample_weight: NDArr
     It is the least loss of a network that does not look at X.
     """
     f = np.average(y, axis=-2, weights=sample_weight)
-    if loss == "squared_error":
-        return float(f @ (1 - f))
-    both = entr(f) if out_activation == "softmax" else entr(f) + entr(1 - f)
-    return float(both.sum())
+    squared_error = float(f @ (1 - f))
+    entropy = entr(f) if out_activation == "softmax" else entr(f) + entr(1 - f)
+    log_loss = float(entropy.sum())
+    if loss == "log_loss":
+        return log_loss
+    guarded = loss == "guarded_squared_error" and out_activation == "softmax"
+    return squared_error + GUARD * log_loss if guarded else squared_error
 
 
 LossFunction = Callable[[NDArray, NDArray, NDArray, Scratch], NDArray]
@@ -152,6 +187,9 @@ LossFunction = Callable[[NDArray, NDArray, NDArray, Scratch], NDArray]
 LOSSES: dict[tuple[str, str], LossFunction] = {
     ("squared_error", "logistic"): squared_error_sigmoids,
     ("squared_error", "softmax"): squared_error_softmax,
+    # One sigmoid an output needs no guard: no class can be given up for another.
+    ("guarded_squared_error", "logistic"): squared_error_sigmoids,
+    ("guarded_squared_error", "softmax"): guarded_squared_error_softmax,
     ("log_loss", "logistic"): log_loss_sigmoids,
     ("log_loss", "softmax"): log_loss_softmax,
 }

@@ -45,7 +45,6 @@ except ImportError as error:
 OPERATORS: dict[str, list[tuple[str, *tuple[float, ...]]]] = {
     "identity": [],
     "logistic": [("Sigmoid",)],
-    "centered_logistic": [("Sigmoid",), ("Sub", 0.5)],
     "tanh": [("Tanh",)],
     "relu": [("Relu",)],
 }

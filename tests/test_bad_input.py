@@ -183,7 +183,9 @@ def test_training_that_overflows_names_the_epoch_and_the_rate(dtype):
 @pytest.mark.parametrize("solver", ["adam", "sgd"])
 def test_training_that_cannot_overflow_but_learns_nothing_says_so(solver):
     # The squared error of probabilities is bounded: units saturate, and all gradients vanish.
-    clf = ScratchMLPClassifier(solver=solver, learning_rate_init=1e6, random_state=0)
+    clf = ScratchMLPClassifier(
+        loss="squared_error", solver=solver, learning_rate_init=1e6, random_state=0
+    )
     message = (
         r"no better than chance: .* over the 0\.667 of .* learning_rate_init=1000000\.0 \(lower it"
     )

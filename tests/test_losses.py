@@ -49,6 +49,21 @@ def test_squared_error_is_the_brier_score():
     assert_allclose(values, ((softmax(z, axis=1) - y) ** 2).sum(axis=1))
 
 
+def test_guarded_squared_error_adds_a_tenth_of_the_log_loss_to_a_softmax():
+    rng = np.random.RandomState(0)
+    z, y = rng.normal(size=(30, 4)), np.eye(4)[rng.randint(4, size=30)]
+    values, _ = evaluate(("guarded_squared_error", "softmax"), z, y)
+    squares = ((softmax(z, axis=1) - y) ** 2).sum(axis=1)
+    assert_allclose(values, squares - 0.1 * log_softmax(z, axis=1)[y > 0])
+
+
+def test_only_the_squared_error_is_flat_where_the_true_class_has_no_probability():
+    z, y = np.array([[40.0, -40.0, 0.0]]), np.array([[0.0, 1.0, 0.0]])
+    slopes = {loss: evaluate((loss, "softmax"), z, y)[1][0, 1] for loss, _ in LOSSES}
+    assert abs(slopes["squared_error"]) < 1e-15
+    assert_allclose([slopes["log_loss"], slopes["guarded_squared_error"]], [-1, -0.1])
+
+
 def test_log_loss_is_scikit_learns():
     rng = np.random.RandomState(0)
     z, labels = rng.normal(size=(30, 4)), rng.randint(4, size=30)

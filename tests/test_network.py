@@ -27,7 +27,6 @@ from sknn_scratch.training import Batch, Objective
 FORMULAS = {
     "identity": lambda z: z,
     "logistic": lambda z: 1 / (1 + np.exp(-z)),
-    "centered_logistic": lambda z: 1 / (1 + np.exp(-z)) - 1 / 2,
     "tanh": lambda z: (np.exp(z) - np.exp(-z)) / (np.exp(z) + np.exp(-z)),
     "relu": lambda z: np.where(z > 0, z, 0),
 }
@@ -41,7 +40,8 @@ def stack_of(jobs):
         arrays = [getattr(job, name) for job in jobs]
         return np.stack(arrays) if len(jobs) > 1 else arrays[0]
 
-    batch = Batch(jobs[0].sizes, joined("X"), joined("Y"))
+    K = (len(jobs),) if len(jobs) > 1 else ()
+    batch = Batch(jobs[0].sizes, K, joined("X"), joined("Y"))
     if jobs[0].sample_weight is not None:
         batch.set_weights(joined("sample_weight"))
     return Objective(jobs, joined("theta")), batch
@@ -64,21 +64,25 @@ def loss_written_out(job, theta):
         p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
     else:
         p = 1 / (1 + np.exp(-z))
-    if job.loss == "squared_error":
-        values = ((p - job.Y) ** 2).sum(axis=1)
-    elif job.out_activation == "softmax":
-        values = -(job.Y * np.log(p)).sum(axis=1)
-    else:
-        values = -(job.Y * np.log(p) + (1 - job.Y) * np.log(1 - p)).sum(axis=1)
+    squares = ((p - job.Y) ** 2).sum(axis=1)
+    logs = -job.Y * np.log(p)
+    if job.out_activation == "logistic":
+        logs -= (1 - job.Y) * np.log(1 - p)
+    guard = 0.1 if job.out_activation == "softmax" else 0
+    values = {
+        "squared_error": squares,
+        "log_loss": logs.sum(axis=1),
+        "guarded_squared_error": squares + guard * logs.sum(axis=1),
+    }[job.loss]
     weight = np.ones(len(p)) if job.sample_weight is None else job.sample_weight
-    squares = sum((W**2).sum() for W, _ in layers)
-    return (values @ weight + job.alpha / 2 * squares) / weight.sum()
+    norm = sum((W**2).sum() for W, _ in layers)
+    return (values @ weight + job.alpha / 2 * norm) / weight.sum()
 
 
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("hidden", [(), (4,), (4, 3), (3, 2, 4)], ids=str)
 @pytest.mark.parametrize("kind", OUTPUTS)
-@pytest.mark.parametrize("loss", ["squared_error", "log_loss"])
+@pytest.mark.parametrize("loss", ["squared_error", "guarded_squared_error", "log_loss"])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("K", [1, 3])
 def test_gradient_equals_finite_differences(K, activation, loss, kind, hidden, weighted):
@@ -146,7 +150,6 @@ def test_activations_are_finite_far_out(name, dtype, size):
     expected = {
         "identity": z,
         "logistic": (1 + np.sign(z)) / 2,
-        "centered_logistic": np.sign(z) / 2,
         "tanh": np.sign(z),
         "relu": np.maximum(z, 0),
     }
