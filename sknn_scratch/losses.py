@@ -113,9 +113,7 @@ def _squared_error(p: NDArray, z: NDArray, y: NDArray, share: NDArray, work: Scr
 GUARD = 0.1
 
 
-def guarded_squared_error_softmax(
-    z: NDArray, y: NDArray, share: NDArray, work: Scratch
-) -> NDArray:
+def guarded_squared_error_softmax(z: NDArray, y: NDArray, share: NDArray, work: Scratch) -> NDArray:
     r"""Squared error of a softmax and a tenth of its log loss, overwriting z with delta.
 
     Where the true class has no probability at all, the squared error is flat, so that a class that

@@ -2,8 +2,9 @@
 
 joblib hands a backend tasks to run, say the fits of a grid search. Here each task runs in a thread
 of its own, one after the other, until it has a network to train: then it waits, and the next task
-runs. When all of them wait or have ended, their networks are trained in stacks,
-and the tasks go on where they were. Neither who calls joblib nor what the tasks call has to know.
+runs. When all of them wait or have ended, their networks are trained in stacks, in this process or,
+if that takes long, in as many as there are cores, and the tasks go on where they were. Neither who
+calls joblib nor what the tasks call has to know.
 
 :class:`StackedBackend` is what joblib sees. The tasks of a call, and those of the calls nested in
 it, share one :class:`Meeting`, which decides who may run. A fit takes part by
@@ -12,6 +13,8 @@ it, share one :class:`Meeting`, which decides who may run. A fit takes part by
 
 import heapq
 import math
+import shutil
+import tempfile
 import threading
 import time
 import traceback
@@ -21,7 +24,9 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from itertools import count
+from multiprocessing import parent_process
 from numbers import Integral
+from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
@@ -31,16 +36,21 @@ from joblib.parallel import ParallelBackendBase
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 
+from sknn_scratch.network import n_weights
+from sknn_scratch.stopping import NoImprovement
 from sknn_scratch.training import Epoch, TrainingJob, TrainingResult, train
 
 #: Tasks that may be under way at once, if nothing else is said.
-MAX_STACK = 256
+MAX_STACK = 1024
 
 #: Bytes of training data of the tasks under way, if nothing else is said.
 MEMORY = 1 << 28
 
 #: Bytes that one update of a stack may work on, to stay in the cache of a core.
 CACHE = 1 << 22
+
+#: Seconds of training from which on it is shared among processes. To start those takes about one.
+WORTH_PROCESSES = 4.0
 
 #: Seconds after which a running task no longer keeps others from running beside it.
 HASTE = 0.1
@@ -77,7 +87,7 @@ class Outcome(Future):
 
 
 class Failure(NamedTuple):
-    """What became of all tasks of a stack if its training has raised."""
+    """What became of a task whose training has raised."""
 
     error: BaseException
     traceback: TracebackType | None
@@ -95,8 +105,6 @@ class Task:
         self.stack: list[Task] | None = None
         """The stack that its thread is to train."""
         self.trained: TrainingResult | Failure
-        self.error: BaseException | None = None
-        """What its own part in the training has raised."""
 
     def go_on(self) -> None:
         """Let its thread run."""
@@ -121,41 +129,12 @@ class Task:
             self.outcome.set_result(result)
         self.crew.meeting.pause(self)
 
-    def take_part(self, job: TrainingJob) -> None:
-        """Have a network to train: one that leaves the stack if it raises, or if nobody wants it.
-
-        So neither holds up or harms the networks that share the stack.
-        """
-        self.job, self.error = job, None
-        watchers = [self._shielded(watch, True) for watch in job.watchers]
-        job.watchers = [*watchers, self._is_over]
-        if job.validate is not None:
-            job.validate = self._shielded(job.validate, (math.nan, math.nan))
-
-    def _is_over(self, epoch: Epoch) -> bool:
-        """Watcher of the training: end it if something was raised or nobody wants the result."""
-        return self.error is not None or self.crew.is_cancelled()
-
-    def _shielded(self, function: Callable[[Any], Any], otherwise: Any) -> Callable[[Any], Any]:
-        """Put a function into another that keeps the error, and returns something, if it raises."""
-
-        def call(argument: Any) -> Any:
-            try:
-                return function(argument)
-            except BaseException as error:
-                self.error = error
-                return otherwise
-
-        return call
-
     def take_home(self) -> TrainingResult:
         """Return what has been trained, or raise what has been raised instead."""
         trained = self.trained
         del self.job, self.trained
         if isinstance(trained, Failure):
             raise trained.error.with_traceback(trained.traceback)
-        if self.error is not None:
-            raise self.error
         if self.crew.is_cancelled():
             raise Cancelled
         return trained
@@ -166,11 +145,13 @@ class Meeting:
 
     A task *runs*, until it ends or has a network to train: then it *waits*. When nobody runs any
     more, and nobody is left who could begin, those who wait are *trained*, in stacks that fit into
-    the cache, on ``cores`` threads. Then they stand in *line* to run on.
+    the cache: one after the other, since threads that take turns at calling NumPy hold each other
+    up; or in ``cores`` processes. Then they stand in *line* to run on.
 
-    One task runs at a time. At most one thread can execute Python anyway, and scikit-learn sets the
-    filters of warnings, which belong to the process, at the beginning of each task. Beside a task
-    that takes long, others run, up to ``cores`` in all. The lock guards all of that.
+    One task runs at a time, and none while a stack is trained here. At most one thread can execute
+    Python anyway, and scikit-learn sets the filters of warnings, which belong to the process, at
+    the beginning of each task. Beside a task that takes long, others run, up to ``cores`` in all.
+    The lock guards all of that.
     """
 
     def __init__(self, cores: int, max_stack: int | None):
@@ -185,8 +166,12 @@ class Meeting:
         self.waiting: list[Task] = []
         self.stacks: deque[list[Task]] = deque()
         """What is yet to be trained of those who have met."""
-        self.training = 0
-        """How many stacks are being trained."""
+        self.training = False
+        """Whether a stack is being trained here."""
+        self.away: list[list[Task]] = []
+        """Stacks that are being trained in processes."""
+        self.wanted = Path(tempfile.mkdtemp(prefix="stacked-")) / "wanted"
+        """A file that is there as long as anybody wants what is trained in processes."""
         self.line: deque[Task] = deque()
         self.under_way = 0
         """Tasks that have begun and not ended, but for those that wait for an inner call."""
@@ -196,6 +181,7 @@ class Meeting:
         """Calls that may hand in more tasks at once."""
         self.news = time.monotonic()
         self.closed = threading.Event()
+        self.wanted.touch()
         self.clock = threading.Thread(target=self._watch_time, name="stacked-clock", daemon=True)
         self.clock.start()
 
@@ -225,7 +211,7 @@ class Meeting:
         with self.lock:
             if task.crew.is_cancelled():
                 raise Cancelled
-            task.take_part(job)
+            task.job = job
             self.largest = max(self.largest, job.X.data.nbytes + job.Y.nbytes)
             self.running.pop(task, None)
             self.waiting.append(task)
@@ -240,17 +226,41 @@ class Meeting:
         return task.take_home()
 
     def _train_stack(self, stack: list[Task]) -> None:
-        trained: Sequence[TrainingResult | Failure]
-        try:
-            trained = train([task.job for task in stack])
-        except BaseException as error:
-            trained = [Failure(error, error.__traceback__)] * len(stack)
+        """Train a stack in this thread."""
+        trained = train_shielded(
+            [task.job for task in stack], [task.crew.is_cancelled for task in stack]
+        )
         with self.lock:
-            self.training -= 1
-            for task, result in zip(stack, trained, strict=True):
-                task.trained = result
-                self.line.append(task)
+            self.training = False
+            self._line_up(stack, trained)
             self._advance()
+
+    def _train_away(self) -> None:
+        """Train stacks in processes."""
+        try:
+            returned = joblib.Parallel(n_jobs=self.cores, backend="loky", batch_size=1)(
+                joblib.delayed(train_in_process)([task.job for task in stack], self.wanted)
+                for stack in self.away
+            )
+        except BaseException:
+            # Of a scorer that cannot be sent, say. What is then wrong here as well, is raised here.
+            with self.lock:
+                self.stacks.extend(self.away)
+                self.away = []
+                self._advance()
+            return
+        with self.lock:
+            for stack, (trained, changes) in zip(self.away, returned, strict=True):
+                for task, change in zip(stack, changes, strict=True):
+                    change.hand_over(task.job)
+                self._line_up(stack, trained)
+            self.away = []
+            self._advance()
+
+    def _line_up(self, stack: Sequence[Task], trained: Sequence[TrainingResult | Failure]) -> None:
+        for task, result in zip(stack, trained, strict=True):
+            task.trained = result
+            self.line.append(task)
 
     def dispatched(self, crew: Crew) -> None:
         """Note that a call has handed in all tasks that it does before it waits for a result."""
@@ -266,6 +276,8 @@ class Meeting:
 
         with self.lock:
             crew.ended_early = True
+            if crew.parent is None:
+                self.wanted.unlink(missing_ok=True)
             unbegun = [task for *_, task in self.queue if unwanted(task)]
             self.queue = [entry for entry in self.queue if not unwanted(entry[-1])]
             heapq.heapify(self.queue)
@@ -294,6 +306,7 @@ class Meeting:
                 thread.join(max(0.0, deadline - time.monotonic()) if cancelled else None)
         self.closed.set()
         self.clock.join()
+        shutil.rmtree(self.wanted.parent, ignore_errors=True)
 
     # ------------------------------------------------------------ who is next
 
@@ -317,20 +330,38 @@ class Meeting:
                 if not self.under_way:
                     raise
         all_are_here = not self.running and not self.dispatching
-        if self.waiting and (all_are_here or impatient) and not (self.training or self.stacks):
-            self.stacks.extend(stacks_of(self.waiting))
-            self.waiting = []
-        if self.stacks and not self.training:
+        busy = self.training or self.stacks or self.away
+        if self.waiting and (all_are_here or impatient) and not busy:
+            self._form_stacks()
+        if self.stacks and not self.training and (impatient or not self.running):
             leader, *_ = stack = self.stacks.popleft()
-            self.training += 1
+            self.training = True
             leader.stack = stack
             leader.go_on()
 
+    def _form_stacks(self) -> None:
+        """Put those who wait into stacks, to be trained here or in processes."""
+        # What watches training has to be called in this process.
+        away = [task for task in self.waiting if not task.job.watchers]
+        worth = sum(seconds(task.job) for task in away) > WORTH_PROCESSES
+        if not (worth and len(away) > 1 and self.cores > 1 and parent_process() is None):
+            away = []
+        chosen = set(away)
+        self.stacks.extend(stacks_of([task for task in self.waiting if task not in chosen]))
+        self.waiting = []
+        if away:
+            self.away = stacks_of(away, self.cores)
+            # A thread of its own, so that joblib does not take this for a call within a call.
+            thread = threading.Thread(
+                target=self._train_away, name="stacked-processes", daemon=True
+            )
+            self.keep(thread)
+            thread.start()
+
     def _next(self, now: float, impatient: bool) -> Task | None:
         """Take out who is to run next: who has been trained, or else who has not begun."""
-        room = len(self.running) < self.cores and all(
-            now - since > HASTE for since in self.running.values()
-        )
+        room = not (self.training or self.stacks) and len(self.running) < self.cores
+        room = room and all(now - since > HASTE for since in self.running.values())
         if self.line and (room or impatient):
             return self.line.popleft()
         if not (room and self.queue) or self.under_way >= self._width():
@@ -354,8 +385,77 @@ class Meeting:
         return max(self.cores, min(MAX_STACK, MEMORY // self.largest))
 
 
-def stacks_of(tasks: Sequence[Task]) -> list[list[Task]]:
-    """Put tasks into stacks of networks that can be trained as one; those with most work first."""
+def train_shielded(
+    jobs: Sequence[TrainingJob], are_unwanted: Sequence[Callable[[], bool]]
+) -> list[TrainingResult | Failure]:
+    """Train jobs as one stack, which those leave that raise something or that nobody wants.
+
+    So they neither hold up nor harm the others.
+
+    Parameters
+    ----------
+    jobs : sequence of TrainingJob
+    are_unwanted : sequence of callable
+        For each job, a function that tells after each epoch whether nobody wants it any more.
+    """
+    errors: dict[int, BaseException] = {}
+
+    def shielded(k: int, function: Callable[[Any], Any], otherwise: Any) -> Callable[[Any], Any]:
+        def call(argument: Any) -> Any:
+            try:
+                return function(argument)
+            except BaseException as error:
+                errors[k] = error
+                return otherwise
+
+        return call
+
+    def over(k: int) -> Callable[[Epoch], bool]:
+        return lambda epoch: k in errors or are_unwanted[k]()
+
+    for k, job in enumerate(jobs):
+        job.watchers = [*(shielded(k, watch, True) for watch in job.watchers), over(k)]
+        if job.validate is not None:
+            job.validate = shielded(k, job.validate, (math.nan, math.nan))
+    try:
+        trained: list[TrainingResult | Failure] = [*train(jobs)]
+    except BaseException as error:
+        return [Failure(error, error.__traceback__)] * len(jobs)
+    for k, raised in errors.items():
+        trained[k] = Failure(raised, raised.__traceback__)
+    return trained
+
+
+class Change(NamedTuple):
+    """What training has changed in a job, apart from the result."""
+
+    stopping: NoImprovement | None
+    rng: np.random.RandomState
+    dropout_rng: np.random.RandomState | None
+
+    def hand_over(self, job: TrainingJob) -> None:
+        """Change another job, the original, in the same way."""
+        job.stopping = self.stopping
+        for source, copy in ((job.rng, self.rng), (job.dropout_rng, self.dropout_rng)):
+            if source is not None and copy is not None:
+                source.set_state(copy.get_state())
+
+
+def train_in_process(
+    jobs: Sequence[TrainingJob], wanted: Path
+) -> tuple[list[TrainingResult | Failure], list[Change]]:
+    """Train jobs that have come from another process, as long as a file is there."""
+    trained = train_shielded(jobs, [lambda: not wanted.exists()] * len(jobs))
+    # A traceback cannot be sent back.
+    sent = [Failure(each.error, None) if isinstance(each, Failure) else each for each in trained]
+    return sent, [Change(job.stopping, job.rng, job.dropout_rng) for job in jobs]
+
+
+def stacks_of(tasks: Sequence[Task], least: int = 1) -> list[list[Task]]:
+    """Put tasks into stacks of networks that can be trained as one; those with most work first.
+
+    Networks that could share one stack are put into at least so many, if there are enough of them.
+    """
     groups: dict[object, list[Task]] = defaultdict(list)
     stacks: list[list[Task]] = []
     for task in tasks:
@@ -368,7 +468,8 @@ def stacks_of(tasks: Sequence[Task]) -> list[list[Task]]:
         streams: dict[object, list[Task]] = defaultdict(list)
         for task in group:
             streams[task.job.stream_key()].append(task)
-        n = min(len(group), math.ceil(len(group) * working_set(group[0].job) / CACHE))
+        n = max(least, math.ceil(len(group) * working_set(group[0].job) / CACHE))
+        n = min(len(group), n)
         most = math.ceil(len(group) / n)
         cuts = [
             stream[i : i + most] for stream in streams.values() for i in range(0, len(stream), most)
@@ -409,10 +510,17 @@ def working_set(job: TrainingJob) -> int:
     return (job.batch_size * per_row + 5 * job.theta.size) * job.theta.itemsize
 
 
-def work(stack: Sequence[Task]) -> int:
-    """How long a stack takes to train, relative to others."""
-    jobs = (task.job for task in stack)
-    return sum(job.max_iter * job.largest_product(len(job.Y)) for job in jobs)
+def seconds(job: TrainingJob) -> float:
+    """How long a network takes to train in a stack, about: it depends on the machine."""
+    n = len(job.Y)
+    updates = math.ceil(n / job.batch_size)
+    multiplications = 3 * n * n_weights(job.sizes)
+    return job.max_iter * (4e-6 * updates + 1e-10 * multiplications)
+
+
+def work(stack: Sequence[Task]) -> float:
+    """How long a stack takes to train, about, in seconds."""
+    return sum(seconds(task.job) for task in stack)
 
 
 # ---------------------------------------------------------------- what joblib and the fits see

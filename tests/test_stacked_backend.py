@@ -8,12 +8,14 @@ import signal
 import threading
 import time
 import warnings
+from dataclasses import replace
 
 import joblib
 import numpy as np
 import pytest
 import scipy.sparse
 from joblib import Parallel, delayed
+from joblib.externals.loky import get_reusable_executor
 from jobs import make_job
 from numpy.testing import assert_allclose
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -34,7 +36,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from sknn_scratch import ScratchMLPClassifier, stacking
-from sknn_scratch.training import train
+from sknn_scratch.training import state_of, train
 
 # joblib before 1.3 has the older name only.
 stacked = getattr(joblib, "parallel_config", joblib.parallel_backend)
@@ -456,6 +458,126 @@ def test_an_inner_call_that_fails_does_not_harm_the_others(trained):
     expected = network(alpha=2).fit(X, Y).predict_proba(X)
     assert_allclose(first, expected)
     assert_allclose(third, expected)
+
+
+# ---------------------------------------------------------------- processes
+
+
+@pytest.fixture
+def processes(monkeypatch):
+    """The stacks that are trained in processes, from the first second on."""
+    sent, train_away = [], stacking.Meeting._train_away
+
+    def note(meeting):
+        sent.extend(len(stack) for stack in meeting.away)
+        train_away(meeting)
+
+    monkeypatch.setattr(stacking, "WORTH_PROCESSES", 0)
+    monkeypatch.setattr(stacking.Meeting, "_train_away", note)
+    yield sent
+    get_reusable_executor().shutdown(wait=True)
+
+
+def fitted(found):
+    """All that the networks of a cross-validation have learnt, and how."""
+    names = ("loss_curve_", "validation_scores_", "best_iter_", "n_iter_", "stop_reason_", "t_")
+    return [
+        ([*net.coefs_, *net.intercepts_], [getattr(net, name) for name in names])
+        for net in found["estimator"]
+    ]
+
+
+@pytest.mark.parametrize("scoring", [None, "neg_log_loss"])
+def test_training_in_processes_gives_the_same_results(trained, processes, scoring):
+    X, y = cancer_in_words()
+    net = network(max_iter=15, early_stopping=True, n_iter_no_change=2, scoring=scoring)
+    arguments = {"cv": 4, "return_estimator": True, "params": {"sample_weight": 1.0 + X[:, 0] % 2}}
+    plain = cross_validate(net, X, y, **arguments)
+    with stacked("stacked"):
+        together = cross_validate(net, X, y, n_jobs=-1, **arguments)
+    assert trained == []
+    assert sum(processes) == 4
+    assert len(processes) >= 2
+    assert_allclose(together["test_score"], plain["test_score"], atol=1e-12)
+    for (weights, rest), (weights_alone, rest_alone) in zip(
+        fitted(together), fitted(plain), strict=True
+    ):
+        for a, b in zip(weights, weights_alone, strict=True):
+            assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+        assert rest[2:] == rest_alone[2:]
+        for a, b in zip(rest[:2], rest_alone[:2], strict=True):
+            assert_allclose(a, b, rtol=1e-9)
+
+
+def test_sources_of_random_numbers_go_on_where_a_process_has_left_them(processes):
+    def make_jobs():
+        rng = np.random.RandomState
+        return [make_job(rng(k), dropout_rng=rng(9), input_dropout=0.2) for k in range(3)]
+
+    together, alone = make_jobs(), make_jobs()
+    with stacked("stacked"):
+        results = Parallel(n_jobs=2)(delayed(stacking.train_together)(job) for job in together)
+    assert sum(processes) == 3
+    for job, other, result in zip(together, alone, results, strict=True):
+        (expected,) = train([other])
+        assert_allclose(result.theta, expected.theta, rtol=1e-10)
+        assert state_of(job.rng) == state_of(other.rng)
+        assert state_of(job.dropout_rng) == state_of(other.dropout_rng)
+
+
+def test_a_network_whose_validation_raises_in_a_process_does_not_harm_the_others(processes):
+    jobs = [make_job(np.random.RandomState(k)) for k in range(4)]
+    jobs[2].validate = fail
+    with stacked("stacked"):
+        results = Parallel(n_jobs=2)(delayed(outcome)(job) for job in jobs)
+    assert sum(processes) == 4
+    assert isinstance(results[2], Fault)
+    assert [result.reason for k, result in enumerate(results) if k != 2] == ["max_iter"] * 3
+
+
+def test_what_cannot_be_sent_to_a_process_is_trained_here(trained, processes):
+    lock = threading.Lock()
+
+    def scorer(estimator, X, y):
+        with lock:
+            return estimator.score(X, y)
+
+    net = network(early_stopping=True, scoring=scorer)
+    plain, together = search(net, refit=False).fit(X, Y), search(net, refit=False, n_jobs=-1)
+    with stacked("stacked"):
+        together.fit(X, Y)
+    assert sum(processes) == sum(trained) == 12
+    assert_allclose(scores_of(together), scores_of(plain), atol=1e-12)
+
+
+def test_who_is_watched_stays_in_this_process(trained, processes, capsys):
+    with stacked("stacked"):
+        cross_validate(network(verbose=True), X, Y, cv=2)
+    assert trained == [2]
+    assert processes == []
+    assert capsys.readouterr().out.count("Iteration 5") == 2
+
+
+def test_an_interrupt_ends_training_in_processes(processes):
+    def interrupt():
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    timer = threading.Timer(4, interrupt)
+    timer.start()
+    jobs = [make_job(np.random.RandomState(k), max_iter=FOREVER) for k in range(4)]
+    with stacked("stacked"), pytest.raises(KeyboardInterrupt):
+        Parallel(n_jobs=2)(delayed(stacking.train_together)(job) for job in jobs)
+    timer.join()
+    assert sum(processes) == 4
+
+
+def test_how_long_training_takes_grows_with_what_there_is_to_do():
+    job = make_job(np.random.RandomState(0), n=50, batch_size=10, max_iter=10)
+    alone = stacking.seconds(job)
+    assert 0 < alone < 0.01
+    assert stacking.seconds(replace(job, max_iter=100)) == pytest.approx(10 * alone)
+    assert stacking.seconds(replace(job, batch_size=50)) < alone
+    assert stacking.seconds(replace(job, sizes=(3, 400, 2))) > alone
 
 
 # ---------------------------------------------------------------- interrupts and time
