@@ -43,26 +43,28 @@ def sigmoids(z: NDArray, work: Scratch) -> NDArray:
     return expit(z, work.p)
 
 
-def largest(z: NDArray, row: NDArray) -> NDArray:
-    """Fill row (K, n, 1) with the maximum of z over the outputs, and return it.
+#: Up to this difference between logarithms nothing is lost by scaling all rows alike.
+NARROW = 30.0
 
-    Along a short last axis, and above all in a stack, np.maximum.reduce takes many times as long as
-    going through the outputs one by one.
+
+def shift(z: NDArray, row: NDArray) -> NDArray:
+    """What to subtract from z so that exp(z) neither overflows nor is zero in all of a row.
+
+    That is the largest z of all, if the smallest is not far below; else the maximum of each row, in
+    row (K, n, 1). Along a short last axis a maximum takes many times as long as over a whole array.
     """
-    if z.shape[-1] > (3 if z.ndim == 2 else 8):
-        return np.maximum.reduce(z, axis=-1, keepdims=True, out=row)
-    row[...] = z[..., :1]
-    for c in range(1, z.shape[-1]):
-        np.maximum(row, z[..., c : c + 1], out=row)
-    return row
+    top: NDArray = np.maximum.reduce(z, axis=None)
+    if top - np.minimum.reduce(z, axis=None) < NARROW:
+        return top
+    return np.maximum.reduce(z, axis=-1, keepdims=True, out=row)
 
 
 def softmax(z: NDArray, work: Scratch) -> NDArray:
     """Fill work.p with exp(z) / sum(exp(z)) over the outputs, and work.row with the sum.
 
-    Overwriting z with z - max(z), which changes no probability and keeps exp(z) finite.
+    Overwriting z with z less its :func:`shift`, which changes no probability.
     """
-    z -= largest(z, work.row)
+    z -= shift(z, work.row)
     p = np.exp(z, work.p)
     product(p, work.ones, work.row)  # (K, n, n_outputs) @ (K, n_outputs, 1)
     p /= work.row

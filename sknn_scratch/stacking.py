@@ -551,7 +551,7 @@ class StackedBackend(ParallelBackendBase):
     ----------
     max_stack : int or None, default=None
         Most tasks that are under way at once, and so most networks that can share a stack. None
-        means 256, or fewer if their training data would take more than 256 MiB.
+        means 1,024, or fewer if their training data would take more than 256 MiB.
     """
 
     default_n_jobs = -1

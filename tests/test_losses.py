@@ -6,6 +6,7 @@ from numpy.testing import assert_allclose
 from scipy.special import expit, log_expit, log_softmax, logsumexp, softmax
 from sklearn.metrics import brier_score_loss, log_loss
 
+from sknn_scratch import losses
 from sknn_scratch.losses import LOSSES, Scratch, chance_loss
 
 
@@ -36,6 +37,21 @@ def test_delta_equals_finite_differences(key):
         step = h * (np.arange(3) == c)
         difference = evaluate(key, z + step, y)[0] - evaluate(key, z - step, y)[0]
         assert_allclose(delta[..., c], difference / (2 * h), atol=1e-8)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("spread", [1, 29, 31, 700, 1e4])
+@pytest.mark.parametrize("K", [(), (3,), (2, 3)], ids=str)
+def test_softmax_is_scipys(K, spread, dtype):
+    z = np.random.RandomState(0).uniform(-spread / 2, spread / 2, (*K, 20, 5))
+    z.flat[:2] = -spread / 2, spread / 2
+    z = (z + 100).astype(dtype)
+    expected = log_softmax(z.astype(np.float64), axis=-1)
+    shifted, work = z.copy(), Scratch(z)
+    p = losses.softmax(shifted, work)
+    error = np.finfo(dtype).eps * max(100, spread)
+    assert_allclose(p, np.exp(expected), rtol=2 * error, atol=np.finfo(dtype).tiny)
+    assert_allclose(shifted - np.log(work.row), expected, rtol=error, atol=error)
 
 
 def test_squared_error_is_the_brier_score():
