@@ -13,7 +13,7 @@ it, share one :class:`Meeting`, which decides who may run. A fit takes part by
 
 import heapq
 import math
-import shutil
+import os
 import tempfile
 import threading
 import time
@@ -170,7 +170,7 @@ class Meeting:
         """Whether a stack is being trained here."""
         self.away: list[list[Task]] = []
         """Stacks that are being trained in processes."""
-        self.wanted = Path(tempfile.mkdtemp(prefix="stacked-")) / "wanted"
+        self.wanted: Path | None = None
         """A file that is there as long as anybody wants what is trained in processes."""
         self.line: deque[Task] = deque()
         self.under_way = 0
@@ -181,7 +181,6 @@ class Meeting:
         """Calls that may hand in more tasks at once."""
         self.news = time.monotonic()
         self.closed = threading.Event()
-        self.wanted.touch()
         self.clock = threading.Thread(target=self._watch_time, name="stacked-clock", daemon=True)
         self.clock.start()
 
@@ -276,7 +275,7 @@ class Meeting:
 
         with self.lock:
             crew.ended_early = True
-            if crew.parent is None:
+            if crew.parent is None and self.wanted is not None:
                 self.wanted.unlink(missing_ok=True)
             unbegun = [task for *_, task in self.queue if unwanted(task)]
             self.queue = [entry for entry in self.queue if not unwanted(entry[-1])]
@@ -306,7 +305,8 @@ class Meeting:
                 thread.join(max(0.0, deadline - time.monotonic()) if cancelled else None)
         self.closed.set()
         self.clock.join()
-        shutil.rmtree(self.wanted.parent, ignore_errors=True)
+        if self.wanted is not None:
+            self.wanted.unlink(missing_ok=True)
 
     # ------------------------------------------------------------ who is next
 
@@ -351,6 +351,10 @@ class Meeting:
         self.waiting = []
         if away:
             self.away = stacks_of(away, self.cores)
+            if self.wanted is None:
+                handle, name = tempfile.mkstemp(prefix="stacked-")
+                os.close(handle)
+                self.wanted = Path(name)
             # A thread of its own, so that joblib does not take this for a call within a call.
             thread = threading.Thread(
                 target=self._train_away, name="stacked-processes", daemon=True
@@ -444,8 +448,13 @@ class Change(NamedTuple):
 def train_in_process(
     jobs: Sequence[TrainingJob], wanted: Path
 ) -> tuple[list[TrainingResult | Failure], list[Change]]:
-    """Train jobs that have come from another process, as long as a file is there."""
-    trained = train_shielded(jobs, [lambda: not wanted.exists()] * len(jobs))
+    """Train jobs that have come from another process, as long as it lives and a file is there."""
+    parent = os.getppid()
+
+    def unwanted() -> bool:
+        return os.getppid() != parent or not wanted.exists()
+
+    trained = train_shielded(jobs, [unwanted] * len(jobs))
     # A traceback cannot be sent back.
     sent = [Failure(each.error, None) if isinstance(each, Failure) else each for each in trained]
     return sent, [Change(job.stopping, job.rng, job.dropout_rng) for job in jobs]

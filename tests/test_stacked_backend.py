@@ -54,7 +54,10 @@ def watchdog(monkeypatch):
     monkeypatch.setattr(joblib, "cpu_count", lambda: 2)
     before = set(threading.enumerate())
     faulthandler.dump_traceback_later(120, exit=True)
+    # A shell that runs this in the background has interrupts ignored.
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
+    signal.signal(signal.SIGINT, handler)
     faulthandler.cancel_dump_traceback_later()
     assert set(threading.enumerate()) <= before
 
