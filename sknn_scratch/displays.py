@@ -353,7 +353,8 @@ class NetworkDisplay:
             w = W.ravel()
             ends = np.stack([np.repeat(start, len(end), 0), np.tile(end, (len(start), 1))], 1)
             widths = 0.15 * diameter * np.abs(w) / line["norm"].vmax
-            styles = np.where(w < 0, "--", "-")
+            # Dashes are as long as a line is wide: of one without width there would be millions.
+            styles = np.where((w < 0) & (widths > 0.02), "--", "-")
             look = {"linewidths": widths, "linestyles": styles, **line}
             self.edges_.append(ax.add_collection(LineCollection(list(ends), array=w, **look)))
         for xy, b in zip(places, [None, *self.intercepts], strict=True):

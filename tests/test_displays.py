@@ -162,7 +162,10 @@ def test_loss_of_a_fit(clf):
     assert display.lines_ == {"": {"loss": line}}
     np.testing.assert_array_equal(line.get_ydata(), clf.loss_curve_)
     np.testing.assert_array_equal(line.get_xdata(), np.arange(8) + 1)
-    assert (display.ax_.get_xlabel(), display.ax_.get_ylabel()) == ("Epoch", "Squared error")
+    assert (display.ax_.get_xlabel(), display.ax_.get_ylabel()) == (
+        "Epoch",
+        "Guarded squared error",
+    )
     assert entries(display) == ["Training loss"]
     assert display.score_ax_ is None
 
@@ -343,6 +346,15 @@ def test_a_network_of_zeros():
         assert_within(display.plot(max_nodes=max_nodes).figure_)
     norm = display.edges_[0].norm
     assert (norm.vmin, norm.vmax) == (-1, 1)
+
+
+def test_an_edge_of_hardly_any_width_has_no_dashes():
+    W = np.array([[-1.0, 1.0, -1e-9, 0.0]])
+    display = NetworkDisplay(
+        coefs=[W], intercepts=[np.zeros(4)], feature_names=["a"], output_names=list("bcde")
+    )
+    (edges,) = display.plot().edges_
+    assert [pattern is None for _, pattern in edges.get_linestyles()] == [False, True, True, True]
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,13 @@ def four(seed: int) -> BaggingClassifier:
     )
 
 
+def realmlp(seed: int) -> ClassifierMixin:
+    """Return RealMLP, which needs the package pytabkit."""
+    from pytabkit import RealMLP_TD_Classifier
+
+    return RealMLP_TD_Classifier(random_state=seed, device="cpu", n_threads=1, verbosity=0)
+
+
 MODELS: dict[str, Make] = {
     "ours": lambda seed: ScratchMLPClassifier(random_state=seed),
     "ours x 4": four,
@@ -67,7 +74,11 @@ MODELS: dict[str, Make] = {
     "forest": lambda seed: RandomForestClassifier(random_state=seed),
     "boosting": lambda seed: HistGradientBoostingClassifier(random_state=seed),
     "logistic": lambda seed: LogisticRegression(max_iter=1000),
+    "RealMLP": realmlp,
 }
+
+#: Those that need no package but scikit-learn.
+USUAL = [name for name in MODELS if name != "RealMLP"]
 
 METRICS = {
     "brier": "Brier score",
@@ -221,7 +232,7 @@ def arguments() -> argparse.Namespace:
     add("directories", nargs="*", type=Path, metavar="FOLDER", help="where NAME.csv.gz files are")
     add("--bundled", action="store_true", help=f"also {', '.join(BUNDLED)}")
     add("--sets", type=lambda text: text.split(","), help="of all these sets, only some")
-    add("--models", type=names_among([*MODELS]), default=[*MODELS], help=f"of {','.join(MODELS)}")
+    add("--models", type=names_among([*MODELS]), default=USUAL, help=f"of {','.join(MODELS)}")
     add("--set", nargs="+", action="append", default=[], metavar="PARAM=VALUE", dest="changes")
     add("--rows", type=int, default=4000, help="rows to take of a larger table; 0 takes all")
     add("--folds", type=positive, default=6, help="only the first folds of six")
