@@ -164,7 +164,15 @@ def test_from_end_to_end(run, tmp_path):
     kept = tmp_path / "kept.json"
     change = ["--set", "max_iter=2", "hidden_layer_sizes=(3,)", "--set", "activation=relu"]
     text = run(tmp_path, "--bundled", "--sets", "made,iris", "--folds", 2, "--json", kept, *change)
-    models = ["ours", "ours x 4", "MLPClassifier", "forest", "boosting", "logistic"]
+    models = [
+        "ours",
+        "ours x 4",
+        "100 units x 4",
+        "MLPClassifier",
+        "forest",
+        "boosting",
+        "logistic",
+    ]
     models += ["max_iter=2, hidden_layer_sizes=(3,)", "activation=relu"]
     assert "# Accuracy" in text and "- Machine: " in text
     results = json.loads(kept.read_text())

@@ -53,11 +53,16 @@ Scores = dict[str, float]
 Results = dict[str, dict[str, list[Scores]]]
 
 
-def four(seed: int) -> BaggingClassifier:
+def four(seed: int, hidden: int = 200) -> BaggingClassifier:
     """Return four networks of ours, each trained on all rows, their probabilities averaged."""
     return BaggingClassifier(
-        ScratchMLPClassifier(), n_estimators=4, bootstrap=False, random_state=seed
+        ScratchMLPClassifier(hidden), n_estimators=4, bootstrap=False, random_state=seed
     )
+
+
+def four_of_half_the_width(seed: int) -> BaggingClassifier:
+    """Return four networks of 100 hidden units, averaged."""
+    return four(seed, hidden=100)
 
 
 def realmlp(seed: int) -> ClassifierMixin:
@@ -70,6 +75,7 @@ def realmlp(seed: int) -> ClassifierMixin:
 MODELS: dict[str, Make] = {
     "ours": lambda seed: ScratchMLPClassifier(random_state=seed),
     "ours x 4": four,
+    "100 units x 4": four_of_half_the_width,
     "MLPClassifier": lambda seed: MLPClassifier(random_state=seed),
     "forest": lambda seed: RandomForestClassifier(random_state=seed),
     "boosting": lambda seed: HistGradientBoostingClassifier(random_state=seed),

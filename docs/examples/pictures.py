@@ -87,11 +87,8 @@ def hidden_units() -> plt.Figure:
     figure, axes = plt.subplots(
         2, 4, figsize=(8, 4), sharex=True, sharey=True, layout="constrained"
     )
-    bound = np.abs(activations).max()
     for i, (ax, a) in enumerate(zip(axes.flat, activations.T, strict=True)):
-        image = ax.pcolormesh(
-            *plane, a.reshape(plane[0].shape), cmap="PuOr", vmin=-bound, vmax=bound
-        )
+        image = ax.pcolormesh(*plane, a.reshape(plane[0].shape), cmap="Purples", vmin=0, vmax=1)
         for label, marker in enumerate("os"):
             points = moons[labels == label]
             ax.scatter(*points.T, s=4, c="white", edgecolors="black", linewidths=0.4, marker=marker)
