@@ -108,7 +108,9 @@ def test_validation_rows_are_weighted_by_class_too(own):
     weight = np.array([5, 1, 0.1])[KINDS[val]] * (1 if own is None else own)
     order = [model.classes_.tolist().index(name) for name in NAMES[val]]
     p = model.predict_proba(X[val])
-    loss = np.average(((p - np.eye(3)[order]) ** 2).sum(axis=1), weights=weight)
+    p_of_kind = p[np.arange(len(p)), order]
+    loss = ((p - np.eye(3)[order]) ** 2).sum(axis=1) - 0.1 * np.log(p_of_kind)
+    loss = np.average(loss, weights=weight)
     assert model.validation_loss_curve_[-1] == pytest.approx(loss, rel=1e-9)
     score = np.average(model.predict(X[val]) == NAMES[val], weights=weight)
     assert model.validation_scores_[-1] == pytest.approx(score, rel=1e-9)

@@ -100,7 +100,7 @@ def test_settings_may_differ_within_a_stack():
     theta, grads = problem()
     lr = np.array([[0.1], [0.01], [1.0]])
     solvers = [Adam(0.9, 0.999, 1e-8), Adam(0.8, 0.99, 1e-8), Adam(0.0, 0.9, 1e-8)]
-    together = stacked(solvers, np.float64)
+    together = stacked(solvers, (3,), np.float64)
     assert together.epsilon == 1e-8
     assert_array_equal(together.beta_1, [[0.9], [0.8], [0.0]])
     found = run(together, theta, grads, lr)

@@ -28,7 +28,7 @@ TARGETS = {
     "multilabel": (IRIS, LABELS),
 }
 targets = pytest.mark.parametrize("target", TARGETS)
-losses = pytest.mark.parametrize("loss", ["squared_error", "log_loss"])
+losses = pytest.mark.parametrize("loss", ["guarded_squared_error", "squared_error", "log_loss"])
 
 
 def split(X, y):
@@ -52,14 +52,19 @@ def loss_by_hand(model, X, y, weight=None):
     """The loss on these rows, from nothing but the probabilities."""
     p = model.predict_proba(X)
     Y = y if y.ndim == 2 else (y[:, None] == model.classes_).astype(float)
-    if model.loss == "squared_error":
-        values = ((p - Y) ** 2).sum(axis=1)
-        values /= 2 if Y.shape[1] == 2 else 1  # one output for two classes
-    elif y.ndim == 2:
-        values = -(Y * np.log(p) + (1 - Y) * np.log(1 - p)).sum(axis=1)
+    squared_error = ((p - Y) ** 2).sum(axis=1)
+    squared_error /= 2 if Y.shape[1] == 2 else 1  # one output for two classes
+    if y.ndim == 2:
+        log_loss = -(Y * np.log(p) + (1 - Y) * np.log(1 - p)).sum(axis=1)
     else:
-        values = -np.log((Y * p).sum(axis=1))
-    return np.average(values, weights=weight)
+        log_loss = -np.log((Y * p).sum(axis=1))
+    guard = 0.1 if model.out_activation_ == "softmax" else 0
+    values = {
+        "guarded_squared_error": squared_error + guard * log_loss,
+        "squared_error": squared_error,
+        "log_loss": log_loss,
+    }
+    return np.average(values[model.loss], weights=weight)
 
 
 def weights_for(y, weighted):
