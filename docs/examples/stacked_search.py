@@ -243,9 +243,9 @@ def memory(rows: int, fits: int) -> None:
     grid = {"learning_rate_init": np.geomspace(0.003, 0.03, fits // 5)}
     net = ScratchMLPClassifier((4,), max_iter=1, batch_size=1000, random_state=0)
     for backend, n_jobs in (("stacked", -1), ("loky", 8)):
-        with parallel_config(backend=backend, n_jobs=n_jobs), peak() as most:
+        with parallel_config(backend=backend), peak() as most:
             began = time.perf_counter()
-            GridSearchCV(net, grid, cv=5, refit=False).fit(X, y)
+            GridSearchCV(net, grid, n_jobs=n_jobs, cv=5, refit=False).fit(X, y)
         seconds = time.perf_counter() - began
         print(f"{backend}: peak {most[0] / MB:,.0f} MB, {seconds:.0f} s", flush=True)
 
