@@ -129,7 +129,9 @@ class ScratchMLPClassifier(CallbackSupport, ClassifierMixin, BaseEstimator):
     classes) or one sigmoid a label (multilabel). With the default loss, training minimises the
     Brier score of the probabilities
 
-    .. math:: \frac1n \sum_i \sum_c (p_{ic} - y_{ic})^2 + \frac{\alpha}{2n} \sum_l |W_l|^2 .
+    .. math:: \frac1n \sum_i \sum_c (p_{ic} - y_{ic})^2 + \frac{\alpha}{2n} \sum_l |W_l|^2 ,
+
+    for more than two classes with a tenth of the log loss (see ``loss``).
 
     Parameters, methods and attributes are those of
     :class:`sklearn.neural_network.MLPClassifier`, and a few more. With ``activation="relu"``,
@@ -254,9 +256,9 @@ class ScratchMLPClassifier(CallbackSupport, ClassifierMixin, BaseEstimator):
         Weights of each layer. Those of the first refer to the scaled features.
     intercepts_ : list of ndarray of shape (n_out,)
         Biases of each layer.
-    mean_ : ndarray of shape (n_features_in_,) or None
+    mean_ : ndarray of shape (n_features,) or None
         What is subtracted from each column; None without ``scale_features``.
-    scale_ : ndarray of shape (n_features_in_,) or None
+    scale_ : ndarray of shape (n_features,) or None
         What each column is then divided by.
     loss_ : float
         Loss of the last epoch.
@@ -295,7 +297,7 @@ class ScratchMLPClassifier(CallbackSupport, ClassifierMixin, BaseEstimator):
         Function of the outputs.
     n_features_in_ : int
         Columns of X.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the columns, if X had any that are strings.
 
     See Also
