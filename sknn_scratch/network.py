@@ -156,16 +156,17 @@ def place_units(
         Source of the directions, and of the rows.
     """
     W, b = layer
-    length = np.linalg.norm(W) / W.shape[-1] ** 0.5
-    directions = rng.standard_cauchy(W.shape)
-    W[...] = directions * (length / np.linalg.norm(directions, axis=-2))
-    rows = np.arange(X.shape[0]) if sample_weight is None else np.flatnonzero(sample_weight)
-    if len(rows) > PLACING_ROWS:
-        rows = rng.choice(rows, PLACING_ROWS, replace=False)
-    weight = np.ones(len(rows)) if sample_weight is None else sample_weight[rows]
+    with threads_for(PLACING_ROWS * W.size):
+        length = np.linalg.norm(W) / W.shape[-1] ** 0.5
+        directions = rng.standard_cauchy(W.shape)
+        W[...] = directions * (length / np.linalg.norm(directions, axis=-2))
+        rows = np.arange(X.shape[0]) if sample_weight is None else np.flatnonzero(sample_weight)
+        if len(rows) > PLACING_ROWS:
+            rows = rng.choice(rows, PLACING_ROWS, replace=False)
+        weight = np.ones(len(rows)) if sample_weight is None else sample_weight[rows]
+        z = X[rows] @ W  # (n, n_features) @ (n_features, n_hidden)
     # The quantile of z, not the z of a row drawn: so it makes no difference in which order rows
     # come, and whether one comes twice or with twice the weight.
-    z = X[rows] @ W  # (n, n_features) @ (n_features, n_hidden)
     order = z.argsort(axis=-2, kind="stable")
     passed = weight[order].cumsum(axis=-2, dtype=np.float64)
     n_hidden = b.shape[-1]

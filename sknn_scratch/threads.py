@@ -11,8 +11,9 @@ from typing import Self
 
 from threadpoolctl import ThreadpoolController
 
-#: Multiplications in a product up to which BLAS uses one thread of its own accord (OpenBLAS does).
-NEVER_SHARED = 1 << 18
+#: Multiplications in a product up to which BLAS uses one thread of its own accord. OpenBLAS begins
+#: to share products of matrices at 2**18, of a vector and a matrix at 9,216, of vectors at 10,000.
+NEVER_SHARED = 1 << 13
 
 #: Multiplications in a product from which on several threads pay.
 WORTH_SHARING = 1 << 27

@@ -1,10 +1,15 @@
 """How many threads BLAS may use while networks train."""
 
+import warnings
+
 import numpy as np
 import pytest
 from jobs import make_job
+from numpy.testing import assert_array_equal
+from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from sknn_scratch import ScratchMLPClassifier
 from sknn_scratch.activations import Activation
 from sknn_scratch.network import layers_of, n_params, output
 from sknn_scratch.threads import NEVER_SHARED, WORTH_SHARING, threads_for
@@ -67,6 +72,22 @@ def test_the_limit_ends_with_an_error_too(two_threads):
     with pytest.raises(RuntimeError):
         train([make_job(np.random.RandomState(0), sizes=(3, 600, 500, 2), watchers=[fail])])
     assert blas_threads() == 2
+
+
+@pytest.mark.parametrize("settings", [{}, {"dtype": "float32"}, {"solver": "lbfgs"}], ids=str)
+@pytest.mark.parametrize(
+    ("shape", "hidden"), [((60, 2), 200), ((400, 30), 1000), ((4, 2), (128, 128))], ids=str
+)
+def test_a_fit_does_not_depend_on_the_number_of_threads(shape, hidden, settings):
+    X, y = np.random.RandomState(0).normal(size=shape), np.arange(shape[0]) % 2
+    found = []
+    for n_threads in (1, 2):
+        with threadpool_limits(limits=n_threads, user_api="blas"), warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            clf = ScratchMLPClassifier(hidden, max_iter=3, random_state=0, **settings).fit(X, y)
+            found.append([*clf.coefs_, *clf.intercepts_, clf.predict_proba(X)])
+    for one, other in zip(*found, strict=True):
+        assert_array_equal(one, other)
 
 
 def test_largest_product_of_a_job():

@@ -60,11 +60,6 @@ def four(seed: int, hidden: int = 200) -> BaggingClassifier:
     )
 
 
-def four_of_half_the_width(seed: int) -> BaggingClassifier:
-    """Return four networks of 100 hidden units, averaged."""
-    return four(seed, hidden=100)
-
-
 def realmlp(seed: int) -> ClassifierMixin:
     """Return RealMLP, which needs the package pytabkit."""
     from pytabkit import RealMLP_TD_Classifier
@@ -75,7 +70,7 @@ def realmlp(seed: int) -> ClassifierMixin:
 MODELS: dict[str, Make] = {
     "ours": lambda seed: ScratchMLPClassifier(random_state=seed),
     "ours x 4": four,
-    "100 units x 4": four_of_half_the_width,
+    "100 units x 4": lambda seed: four(seed, hidden=100),
     "MLPClassifier": lambda seed: MLPClassifier(random_state=seed),
     "forest": lambda seed: RandomForestClassifier(random_state=seed),
     "boosting": lambda seed: HistGradientBoostingClassifier(random_state=seed),
