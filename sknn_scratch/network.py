@@ -167,12 +167,13 @@ def place_units(
         z = X[rows] @ W  # (n, n_features) @ (n_features, n_hidden)
     # The quantile of z, not the z of a row drawn: so it makes no difference in which order rows
     # come, and whether one comes twice or with twice the weight.
-    order = z.argsort(axis=-2, kind="stable")
-    passed = weight[order].cumsum(axis=-2, dtype=np.float64)
+    z = np.ascontiguousarray(z.T)  # a unit's values side by side are sorted faster
+    order = z.argsort(axis=-1)
+    passed = weight[order].cumsum(axis=-1, dtype=np.float64)
     n_hidden = b.shape[-1]
     share = (rng.permutation(n_hidden) + rng.random_sample(n_hidden)) / n_hidden
-    drawn = (passed[:-1] <= share * passed[-1]).sum(axis=-2, keepdims=True)
-    b[...] = -np.take_along_axis(z, np.take_along_axis(order, drawn, axis=-2), axis=-2)
+    drawn = (passed[:, :-1] <= share[:, None] * passed[:, -1:]).sum(axis=-1, keepdims=True)
+    b[...] = -np.take_along_axis(z, np.take_along_axis(order, drawn, axis=-1), axis=-1).T
 
 
 # ---------------------------------------------------------------- forward and backward

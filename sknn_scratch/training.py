@@ -386,7 +386,8 @@ class Sampler:
         for job, inputs in zip(self.leads, kept.reshape(len(self.leads), -1), strict=True):
             if job.dropout_rng is not None:
                 drawn = job.dropout_rng.random_sample(len(inputs))
-                inputs[:] = (drawn >= job.input_dropout) / (1 - job.input_dropout)
+                np.greater_equal(drawn, job.input_dropout, inputs)
+                inputs /= 1 - job.input_dropout
         if isinstance(batch.X, np.ndarray):
             batch.X *= kept
         else:
