@@ -186,7 +186,7 @@ class ScratchMLPClassifier(CallbackSupport, ClassifierMixin, BaseEstimator):
         Glorot's bounds, as in MLPClassifier.
     scale_features : bool, default=True
         Whether the network sees X as it is, or with its columns centred (``mean_``), divided by
-        their standard deviation (``scale_``) and bounded smoothly: x / sqrt(1 + (x / 3)**2).
+        their standard deviation (``scale_``) and bounded smoothly: x / (1 + (x / 3.5)**4)**0.25.
         Columns of zeros and ones stay as they are; columns of a sparse X are not centred, but
         divided by their largest absolute value. All rows given to ``fit`` count, also those that
         it sets aside; a fit that goes on from another keeps its scaling, and ``partial_fit`` that

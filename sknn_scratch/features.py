@@ -7,9 +7,9 @@ the largest alone. So each column is centred and scaled,
 
 and then bounded smoothly, so that a value far out cannot outweigh all others,
 
-.. math:: x \leftarrow \frac{x}{\sqrt{1 + (x / 3)^2}} .
+.. math:: x \leftarrow \frac{x}{\sqrt[4]{1 + (x / 3.5)^4}} .
 
-Within one standard deviation that changes x by at most 5 %, and no value is beyond ±3.
+Within two standard deviations that changes x by at most 3 %, and no value is beyond ±3.5.
 """
 
 from typing import Any, NamedTuple
@@ -21,12 +21,12 @@ from sklearn.preprocessing import MaxAbsScaler, StandardScaler
 from sklearn.utils.sparsefuncs import inplace_column_scale
 
 #: What no scaled value goes beyond.
-BOUND = 3.0
+BOUND = 3.5
 
 #: Values beyond this are scaled down before they are squared.
 LARGE = 1e100
 
-#: Scaled values are cut here before they are squared, which would overflow.
+#: Scaled values are cut here before their fourth power is taken, which would overflow.
 FAR_OUT = 1e6
 
 
@@ -58,12 +58,14 @@ class Scaling(NamedTuple):
 
 
 def _bound(x: NDArray) -> None:
-    """Overwriting x with x / sqrt(1 + (x / BOUND)²)."""
+    """Overwriting x with x / (1 + (x / BOUND)⁴)^¼."""
     np.clip(x, -FAR_OUT, FAR_OUT, out=x)
-    square = x * (1 / BOUND)
-    square *= square
-    square += 1
-    x /= np.sqrt(square, square)
+    power = x * (1 / BOUND)
+    power *= power
+    power *= power
+    power += 1
+    np.sqrt(power, power)
+    x /= np.sqrt(power, power)
 
 
 def scaling_of(X: NDArray, sample_weight: NDArray | None) -> Scaling:

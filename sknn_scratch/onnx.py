@@ -89,10 +89,13 @@ def network_inputs(graph: Graph, clf: ScratchMLPClassifier, X: str, dtype: DType
     x = graph.cast(x, dtype)
     limits = [graph.constant(limit, dtype) for limit in (-FAR_OUT, FAR_OUT)]
     x = graph.node("Clip", x, *limits)
-    square = graph.node("Div", x, graph.constant(BOUND, dtype))
-    square = graph.node("Mul", square, square)
-    square = graph.node("Add", square, graph.constant(1, dtype))
-    return graph.node("Div", x, graph.node("Sqrt", square))
+    power = graph.node("Div", x, graph.constant(BOUND, dtype))
+    for _ in range(2):
+        power = graph.node("Mul", power, power)
+    power = graph.node("Add", power, graph.constant(1, dtype))
+    for _ in range(2):
+        power = graph.node("Sqrt", power)
+    return graph.node("Div", x, power)
 
 
 def outputs(graph: Graph, clf: ScratchMLPClassifier, a: str, dtype: DTypeLike) -> str:
