@@ -1,27 +1,66 @@
-"""Learning rates as pure functions of how far training has come."""
+"""How long to train, and at which learning rate as training comes along."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-#: An "adaptive" learning rate that has come down to this is not lowered further.
-LOWEST_ADAPTIVE_RATE = 1e-6
-
+#: Bounds of :func:`planned_epochs`.
+AUTO_EPOCHS = 60
+UPDATES_PER_ROOT_OF_ROWS = 30
+LEAST_UPDATES = 250
+LEAST_UPDATES_TIMES_UNITS = 8000
 
 #: Hidden units from which on :func:`learning_rate_for` needs no more than the least rate.
 WIDE = 40
 
+#: What :func:`learning_rate_for` multiplies the rate of a short run by at most.
+MOST_HASTE = 2.0
 
-def learning_rate_for(solver: str, hidden_sizes: Sequence[int]) -> float:
-    """Learning rate with ``learning_rate_init="auto"``: 0.01, and more for narrow networks.
+#: An "adaptive" learning rate that has come down to this is not lowered further.
+LOWEST_ADAPTIVE_RATE = 1e-6
 
-    In a narrow network each unit must do more, and its weights have farther to go. The narrowest
-    hidden layer counts. "sgd", whose steps shrink with the gradient, takes ten times as much.
+
+def least_updates(hidden_sizes: Sequence[int]) -> float:
+    """Updates of the parameters that it takes to get anywhere.
+
+    250, or 8,000 by the units of the narrowest hidden layer if that is more.
+    """
+    narrowest = min(hidden_sizes, default=LEAST_UPDATES_TIMES_UNITS)
+    return max(LEAST_UPDATES, LEAST_UPDATES_TIMES_UNITS / narrowest)
+
+
+def planned_epochs(n_samples: int, batch_size: int, hidden_sizes: Sequence[int]) -> int:
+    """Epochs of a run with ``max_iter="auto"``: enough updates, but not more than enough.
+
+    Small tables need many epochs to get anywhere, large ones few. So: ``AUTO_EPOCHS``, but at most
+    30 times the root of n_samples updates of the parameters, and no fewer than
+    :func:`least_updates`.
+    """
+    updates_per_epoch = math.ceil(n_samples / batch_size)
+    most = UPDATES_PER_ROOT_OF_ROWS * math.sqrt(n_samples)
+    updates = max(least_updates(hidden_sizes), min(AUTO_EPOCHS * updates_per_epoch, most))
+    return math.ceil(updates / updates_per_epoch)
+
+
+def learning_rate_for(solver: str, hidden_sizes: Sequence[int], n_updates: float) -> float:
+    """Learning rate with ``learning_rate_init="auto"``: 0.01, and more where the way is long.
+
+    In a narrow network each unit must do more, and its weights have farther to go: below 40 units
+    in the narrowest hidden layer, the rate is more in proportion. And n_updates that are fewer than
+    :func:`least_updates` must take longer steps to go as far: the rate grows with the cube root of
+    how many times fewer, up to twice as much.
+
+    "sgd", whose steps shrink with the gradient, takes ten times as much. It has no longer steps for
+    fewer updates, of which some nets come out useless.
     """
     rate = 0.01 * max(1.0, WIDE / min(hidden_sizes, default=WIDE))
-    return 10 * rate if solver == "sgd" else rate
+    if solver != "adam":
+        return 10 * rate if solver == "sgd" else rate
+    shortage = least_updates(hidden_sizes) / n_updates
+    return rate * min(MOST_HASTE, max(1.0, shortage ** (1 / 3)))
 
 
 @dataclass(frozen=True)

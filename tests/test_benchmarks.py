@@ -152,20 +152,23 @@ def test_predict_speed(tmp_path):
 
 
 def test_time_to_accuracy(tmp_path):
-    options = ("--sets", "iris,wine", "--seeds", "1", "--rounds", "1")
-    (table,) = tables(report("time_to_accuracy.py", tmp_path, *options))
+    options = ("--sets", "iris,wine", "--seeds", "2", "--rounds", "1")
+    table, medians = tables(report("time_to_accuracy.py", tmp_path, *options))
     assert [row[:2] for row in table[1:]] == [["iris", "100"], ["wine", "118"]]
     header, *rows = table
     at = header.index("ours: max_iter")
-    for row in rows:
+    for row, middle in zip(rows, medians[1:], strict=True):
         theirs, ours = float(row[at - 2]), float(row[at + 1])
         assert 0 < ours <= theirs
         assert int(row[at]) >= 1
+        # Of two numbers the median is the mean.
+        assert middle == [row[0], row[at - 2], row[at + 1], row[-2]]
 
 
 def test_an_aim_that_is_not_reached_is_reported(tmp_path):
     options = ("--sets", "wine", "--seeds", "1", "--rounds", "1", "--max-epochs", "1")
-    (table,) = tables(report("time_to_accuracy.py", tmp_path, *options))
+    table, medians = tables(report("time_to_accuracy.py", tmp_path, *options))
+    assert medians[1] == ["wine", table[1][2], "-", table[1][-2]]
     at = table[0].index("ours: max_iter")
     tried, best, *rest = table[1][at : at + 4]
     assert (tried, rest) == ("not within 1", ["-", "-"])

@@ -16,7 +16,7 @@ from sklearn.metrics import brier_score_loss
 from sklearn.preprocessing import MultiLabelBinarizer, StandardScaler, minmax_scale, scale
 
 from sknn_scratch import ScratchMLPClassifier
-from sknn_scratch.batches import LEAST_UPDATES
+from sknn_scratch.schedules import LEAST_UPDATES
 
 IRIS = load_iris(as_frame=True)
 X_iris, y_iris = scale(IRIS.data.to_numpy()), IRIS.target.to_numpy()
@@ -168,6 +168,9 @@ def test_attributes_have_their_documented_types_and_shapes():
         ({"hidden_layer_sizes": (8,), "solver": "sgd"}, {"learning_rate_init": 0.5}),
         ({"batch_size": 40}, {"batch_size": 40}),
         ({"learning_rate_init": 0.3}, {"learning_rate_init": 0.3}),
+        ({"max_iter": 25}, {"learning_rate_init": 0.01 * 5 ** (1 / 3)}),  # 50 of 250 updates
+        ({"max_iter": 25, "solver": "sgd"}, {"learning_rate_init": 0.1}),
+        ({"max_iter": 25, "learning_rate_init": 0.01}, {"learning_rate_init": 0.01}),
         ({"input_dropout": 0.3, "weight_decay": 0.2}, {"input_dropout": 0.3, "weight_decay": 0.2}),
         ({"solver": "lbfgs"}, {"weight_decay": 0}),
     ],
@@ -180,6 +183,14 @@ def test_attributes_tell_what_was_used(settings, used):
     assert {name: getattr(clf, name + "_") for name in used} == pytest.approx(used, rel=1e-12)
     assert clf.get_params() == given
     assert clf.n_iter_ == len(clf.loss_curve_)
+
+
+def test_a_fit_that_goes_on_takes_no_longer_steps():
+    clf = ScratchMLPClassifier(max_iter=25, warm_start=True, random_state=0)
+    rates = [clf.fit(X_iris, y_iris).learning_rate_init_ for _ in range(2)]
+    assert rates == pytest.approx([0.01 * 5 ** (1 / 3), 0.01], rel=1e-12)
+    clf = ScratchMLPClassifier(random_state=0)
+    assert clf.partial_fit(X_iris, y_iris, classes=[0, 1, 2]).learning_rate_init_ == 0.01
 
 
 @pytest.mark.parametrize("sizes", [5, [5], (5,), np.array([5]), np.int64(5)], ids=repr)

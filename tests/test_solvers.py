@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.utils import gen_batches
 
-from sknn_scratch.batches import batch_slices, equal_batches, planned_epochs
-from sknn_scratch.schedules import Schedule, learning_rate_for
+from sknn_scratch.batches import batch_slices, equal_batches
+from sknn_scratch.schedules import Schedule, learning_rate_for, planned_epochs
 from sknn_scratch.solvers import SGD, Adam, stacked
 from sknn_scratch.stopping import NoImprovement
 
@@ -213,15 +213,34 @@ def test_equal_batches_of_some_tables(n, size):
 
 
 @pytest.mark.parametrize(
-    ("solver", "hidden_sizes", "rate"),
+    ("solver", "hidden_sizes", "n_updates", "rate"),
     [
-        ("adam", (200,), 0.01),
-        ("adam", (), 0.01),
-        ("adam", (40, 300), 0.01),
-        ("adam", (100, 8), 0.05),
-        ("sgd", (200,), 0.1),
-        ("sgd", (1,), 4.0),
+        ("adam", (200,), 250, 0.01),
+        ("adam", (200,), math.inf, 0.01),
+        ("adam", (), 250, 0.01),
+        ("adam", (40, 300), 1000, 0.01),
+        ("adam", (100, 8), 1000, 0.05),
+        ("adam", (200,), 125, 0.01 * 2 ** (1 / 3)),  # half of 250
+        ("adam", (200,), 32, 0.01 * (250 / 32) ** (1 / 3)),
+        ("adam", (200,), 31, 0.02),
+        ("adam", (200,), 1, 0.02),
+        ("adam", (100, 8), 500, 0.05 * 2 ** (1 / 3)),  # half of 8,000 / 8
+        ("sgd", (200,), 250, 0.1),
+        ("sgd", (200,), 1, 0.1),
+        ("sgd", (1,), math.inf, 4.0),
+        ("lbfgs", (200,), 1, 0.01),
     ],
 )
-def test_learning_rate_for(solver, hidden_sizes, rate):
-    assert learning_rate_for(solver, hidden_sizes) == pytest.approx(rate, rel=1e-12)
+def test_learning_rate_for(solver, hidden_sizes, n_updates, rate):
+    assert learning_rate_for(solver, hidden_sizes, n_updates) == pytest.approx(rate, rel=1e-12)
+
+
+@given(
+    n=st.integers(1, 10**6),
+    batch_size=st.integers(1, 10**6),
+    hidden_sizes=st.lists(st.integers(1, 1000), max_size=3),
+)
+def test_a_run_as_long_as_planned_needs_no_haste(n, batch_size, hidden_sizes):
+    n_updates = planned_epochs(n, batch_size, hidden_sizes) * -(-n // batch_size)
+    rate = learning_rate_for("adam", hidden_sizes, n_updates)
+    assert rate == learning_rate_for("adam", hidden_sizes, math.inf)
