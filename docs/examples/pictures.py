@@ -1,11 +1,9 @@
 """Draw the pictures of docs/pictures.md.
 
-python docs/examples/pictures.py [FOLDER]
-
-Writes PNG files to the folder, by default docs/images. Needs matplotlib.
+Needs matplotlib.
 """
 
-import sys
+import argparse
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -108,8 +106,12 @@ PICTURES = [
 ]
 
 
-def main(folder: Path) -> None:
+def main() -> None:
     """Write the pictures to the folder."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    images = Path(__file__).parents[1] / "images"
+    parser.add_argument("folder", nargs="?", type=Path, default=images, help="where to write them")
+    folder = parser.parse_args().folder
     folder.mkdir(exist_ok=True)
     for draw in PICTURES:
         figure, path = draw(), folder / f"{draw.__name__}.png"
@@ -121,4 +123,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(*sys.argv[1:2] or [Path(__file__).parents[1] / "images"]))
+    main()
