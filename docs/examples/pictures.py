@@ -106,12 +106,16 @@ PICTURES = [
 ]
 
 
-def main() -> None:
-    """Write the pictures to the folder."""
+def arguments() -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     images = Path(__file__).parents[1] / "images"
     parser.add_argument("folder", nargs="?", type=Path, default=images, help="where to write them")
-    folder = parser.parse_args().folder
+    return parser.parse_args()
+
+
+def main(folder: Path) -> None:
+    """Write the pictures to the folder."""
     folder.mkdir(exist_ok=True)
     for draw in PICTURES:
         figure, path = draw(), folder / f"{draw.__name__}.png"
@@ -123,4 +127,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(arguments().folder)
