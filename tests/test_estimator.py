@@ -1,6 +1,7 @@
 """What the estimator promises: labels, tables, attributes, probabilities, seeds."""
 
 import io
+import math
 import re
 from contextlib import redirect_stdout
 
@@ -16,7 +17,7 @@ from sklearn.metrics import brier_score_loss
 from sklearn.preprocessing import MultiLabelBinarizer, StandardScaler, minmax_scale, scale
 
 from sknn_scratch import ScratchMLPClassifier
-from sknn_scratch.schedules import LEAST_UPDATES
+from sknn_scratch.schedules import LEAST_UPDATES, learning_rate_for
 
 IRIS = load_iris(as_frame=True)
 X_iris, y_iris = scale(IRIS.data.to_numpy()), IRIS.target.to_numpy()
@@ -183,6 +184,15 @@ def test_attributes_tell_what_was_used(settings, used):
     assert {name: getattr(clf, name + "_") for name in used} == pytest.approx(used, rel=1e-12)
     assert clf.get_params() == given
     assert clf.n_iter_ == len(clf.loss_curve_)
+
+
+@pytest.mark.parametrize("hidden", [200, 20])
+def test_longer_steps_take_a_short_run_farther(hidden):
+    usual = learning_rate_for("adam", (hidden,), math.inf)
+    for seed in range(5):
+        short = ScratchMLPClassifier(hidden, max_iter=10, random_state=seed)
+        loss = short.fit(X_iris, y_iris).loss_
+        assert loss < short.set_params(learning_rate_init=usual).fit(X_iris, y_iris).loss_
 
 
 def test_a_fit_that_goes_on_takes_no_longer_steps():

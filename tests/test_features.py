@@ -59,6 +59,16 @@ def test_it_is_standard_scaler_and_the_bound():
     assert_allclose(scaled, bounded(standard.transform(X)), rtol=1e-12, atol=1e-12)
 
 
+def test_values_within_two_deviations_hardly_change():
+    X = 7 * np.linspace(-1, 1, 41)[:, None] ** 5 + 100
+    standard = ((X - X.mean()) / X.std()).ravel()
+    seen = scaling_of(X, None)(X, np.float64).ravel()
+    near = np.abs(standard) <= 2
+    assert 0 < near.sum() < len(near)
+    assert_allclose(seen[near], standard[near], rtol=0.03)
+    assert (np.abs(seen[~near]) < 0.97 * np.abs(standard[~near])).all()
+
+
 def test_columns_of_zeros_and_ones_are_only_bounded():
     rng = np.random.RandomState(0)
     rare = (np.arange(40) == 7).astype(float)
