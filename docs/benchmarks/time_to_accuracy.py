@@ -204,7 +204,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = parser.add_argument
     add("--sets", type=names_among([*SETS]), default=[*SETS], help=f"from {','.join(SETS)}")
-    add("--seeds", type=positive, default=100, help="splits and networks of each set")
+    add("--seeds", type=positive, default=200, help="splits and networks of each set")
     add("--rounds", type=positive, default=1, help="how often each fit is timed")
     add("--max-epochs", type=positive, default=1000, metavar="N", help="most epochs to try")
     add("--out", type=Path, default=HERE, metavar="DIR", help="where to write")
