@@ -53,8 +53,8 @@ def learning_rate_for(solver: str, hidden_sizes: Sequence[int], n_updates: float
     :func:`least_updates` must take longer steps to go as far: the rate grows with the cube root of
     how many times fewer, up to twice as much.
 
-    "sgd", whose steps shrink with the gradient, takes ten times as much. Its rate does not depend on
-    n_updates: at twice the rate some networks do not learn.
+    "sgd", whose steps shrink with the gradient, takes ten times as much, and no longer steps for
+    fewer updates: at twice the rate some networks do not learn.
     """
     rate = 0.01 * max(1.0, WIDE / min(hidden_sizes, default=WIDE))
     if solver != "adam":
