@@ -27,8 +27,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from sknn_scratch.classifier import ScratchMLPClassifier
-from sknn_scratch.features import BOUND, FAR_OUT
+from sknn_scratch.estimator.classifier import ScratchMLPClassifier
+from sknn_scratch.network.features import BOUND, FAR_OUT
 
 try:
     from onnx.helper import np_dtype_to_tensor_dtype

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from sknn_scratch.network import draw_theta
-from sknn_scratch.schedules import Schedule
-from sknn_scratch.solvers import Adam
-from sknn_scratch.training import TrainingJob
+from sknn_scratch.network.propagation import draw_theta
+from sknn_scratch.training.loop import TrainingJob
+from sknn_scratch.training.schedules import Schedule
+from sknn_scratch.training.solvers import Adam
 
 #: Settings of the estimator under which the network sees X as it comes, and nothing but the
 #: gradient of the loss moves its parameters.

@@ -5,7 +5,7 @@ import pytest
 import scipy.sparse
 from numpy.testing import assert_allclose, assert_array_equal
 
-from sknn_scratch.arrays import product, total, transposed
+from sknn_scratch.network.arrays import product, total, transposed
 
 
 @pytest.mark.parametrize("K", [(), (1,), (3,)])

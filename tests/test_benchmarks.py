@@ -19,7 +19,7 @@ from sklearn.neural_network import MLPClassifier
 
 import sknn_scratch
 from sknn_scratch import ScratchMLPClassifier
-from sknn_scratch.activations import ACTIVATIONS
+from sknn_scratch.network.activations import ACTIVATIONS
 
 BENCHMARKS = Path(__file__).parents[1] / "docs" / "benchmarks"
 MISSING = "raise ImportError('as if it were not installed')\n"

@@ -32,10 +32,11 @@ from sklearn.preprocessing import StandardScaler
 from test_main import locked_folder
 
 import sknn_scratch
-from sknn_scratch import ScratchMLPClassifier, callbacks
-from sknn_scratch.callbacks import Checkpoint
-from sknn_scratch.stopping import NoImprovement
-from sknn_scratch.training import train
+from sknn_scratch import ScratchMLPClassifier
+from sknn_scratch.callbacks import checkpoint as callbacks
+from sknn_scratch.callbacks.checkpoint import Checkpoint
+from sknn_scratch.training.loop import train
+from sknn_scratch.training.stopping import NoImprovement
 
 needs_protocol = pytest.mark.skipif(
     tuple(map(int, sklearn.__version__.split(".")[:2])) < (1, 9),
@@ -439,7 +440,7 @@ KILLED = """
     import sys, time, warnings
     from sklearn.datasets import load_digits
     from sknn_scratch import ScratchMLPClassifier
-    from sknn_scratch.callbacks import Checkpoint
+    from sknn_scratch.callbacks.checkpoint import Checkpoint
 
     class Slow:
         def setup(self, estimator, context): pass

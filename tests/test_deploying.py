@@ -12,7 +12,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sknn_scratch import ScratchMLPClassifier
 
-CLASS = "sknn_scratch.classifier.ScratchMLPClassifier"
+CLASS = "sknn_scratch.estimator.classifier.ScratchMLPClassifier"
 CANCER, IRIS = (load(return_X_y=True, as_frame=True) for load in (load_breast_cancer, load_iris))
 DIGITS, DIGIT = load_digits(return_X_y=True)
 MULTILABEL = DIGITS[:200], np.column_stack([DIGIT % 2, DIGIT > 4])[:200]

@@ -13,7 +13,7 @@ from sklearn.datasets import load_wine
 from sklearn.preprocessing import MaxAbsScaler, StandardScaler
 
 from sknn_scratch import ScratchMLPClassifier
-from sknn_scratch.features import Scaling, scaling_of
+from sknn_scratch.network.features import Scaling, scaling_of
 
 WINE, KINDS = load_wine(return_X_y=True)
 TEST = np.arange(len(KINDS)) % 3 == 0

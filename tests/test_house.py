@@ -14,34 +14,33 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "sknn_scratch"
 
-# A module imports from lower levels only. Every module has a row; a row may wait for its module.
-LEVELS = {
-    "_compat": 0,
-    "activations": 0,
-    "arrays": 0,
-    "batches": 0,
-    "features": 0,
-    "regularisation": 0,
-    "schedules": 0,
-    "solvers": 0,
-    "stopping": 0,
-    "targets": 0,
-    "threads": 0,
-    "losses": 1,
-    "network": 1,
-    "training": 2,
-    "validation": 2,
-    "callbacks": 3,
-    "stacking": 3,
-    "classifier": 4,
-    "displays": 5,
-    "onnx": 5,
-    "__init__": 6,
-    "__main__": 7,  # a user of the package like any other
+# The floors, from the ground up: what is in the package's folder, and what each imports from there,
+# besides its own. A folder is one floor; within it modules import each other in any acyclic way.
+FLOORS = {
+    "_compat": set(),
+    "network": {"_compat"},
+    "training": {"_compat", "network"},
+    "callbacks": {"_compat", "network", "training"},
+    "parallel": {"network", "training"},  # it plugs itself in: nobody imports it, but __init__
+    "estimator": {"_compat", "callbacks", "network", "training"},
+    "displays": {"estimator"},
+    "onnx": {"_compat", "estimator", "network"},
+    "__init__": {"callbacks", "displays", "estimator", "parallel"},
+    "demonstration": {"__init__"},  # a user of the package like any other
+    "__main__": {"demonstration"},
 }
 
 # Kernels: they touch the last two axes only, and broadcast over the rest.
-KERNELS = ["activations", "arrays", "losses", "network", "schedules", "solvers", "training"]
+KERNELS = [
+    "network.activations",
+    "network.arrays",
+    "network.layers",
+    "network.losses",
+    "network.propagation",
+    "training.objective",
+    "training.schedules",
+    "training.solvers",
+]
 
 # scikit-learn, and what it brings.
 RUN_TIME = {"joblib", "numpy", "scipy", "sklearn", "threadpoolctl"}
@@ -59,43 +58,53 @@ BUILD_ARTEFACTS = ["build", "dist", "*.egg-info", "__pycache__"]
 
 
 def trees(package: Path) -> dict[str, ast.Module]:
-    """Syntax tree of every module of a package without subpackages."""
-    return {path.stem: ast.parse(path.read_text()) for path in sorted(package.glob("*.py"))}
+    """Syntax tree of every module of a package, by its name in the package."""
+    found = {}
+    for path in sorted(package.rglob("*.py")):
+        parts = path.relative_to(package).with_suffix("").parts
+        is_folder = len(parts) > 1 and parts[-1] == "__init__"
+        found[".".join(parts[:-1] if is_folder else parts)] = ast.parse(path.read_text())
+    return found
 
 
 # ---------------------------------------------------------------- imports within the package
 
 
 def own_imports(tree: ast.Module, package: str, modules: set[str]) -> set[str]:
-    """Modules of the package that a module imports, in functions too."""
+    """Modules of the package that a module imports, in functions too, by their names in it."""
     found = set()
     for node in ast.walk(tree):
         names = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            assert node.level < 2, "a package without subpackages has nothing above it"
-            prefix = f"{package}." * node.level + (node.module or "")
-            names = [f"{prefix.rstrip('.')}.{alias.name}" for alias in node.names]
+            assert node.level == 0, "imports within the package say its name"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
         for name in names:
             top, *rest = name.split(".")
             if top == package:
-                # `from package import name` is the module of that name, or a name in __init__.
-                found.add(rest[0] if rest and rest[0] in modules else "__init__")
+                # `from package.folder import name`: a module of that name, or a name in a module.
+                parts = [".".join(rest[:n]) for n in range(len(rest), 0, -1)]
+                found.add(next((part for part in parts if part in modules), "__init__"))
     return found
 
 
-def import_faults(package: Path, levels: dict[str, int]) -> list[str]:
+def import_faults(package: Path, floors: dict[str, set[str]]) -> list[str]:
     """What is wrong with the imports between the modules of a package."""
     sources = trees(package)
     graph = {name: own_imports(tree, package.name, set(sources)) for name, tree in sources.items()}
-    faults = [f"{name} has no level" for name in graph if name not in levels]
-    faults += [
-        f"{name} (level {levels[name]}) imports {other} (level {levels[other]})"
-        for name, others in graph.items()
-        for other in sorted(others)
-        if name in levels and other in levels and levels[other] >= levels[name]
-    ]
+    faults = []
+    for name, others in graph.items():
+        floor = name.split(".")[0]
+        if floor not in floors:
+            faults.append(f"{name} is on no floor")
+            continue
+        allowed = floors[floor] | {floor}
+        faults += [
+            f"{name} imports {other}"
+            for other in sorted(others)
+            if other.split(".")[0] not in allowed or other == name
+        ]
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
@@ -104,64 +113,68 @@ def import_faults(package: Path, levels: dict[str, int]) -> list[str]:
 
 
 def write_package(folder: Path, **sources: str) -> Path:
+    """Write a package; two underscores in a name stand for a folder."""
     package = folder / "pkg"
-    package.mkdir()
     for name, source in sources.items():
-        (package / f"{name}.py").write_text(source)
+        path = package.joinpath(*name.split("__") if name != "__init__" else [name])
+        path.parent.mkdir(exist_ok=True, parents=True)
+        path.with_suffix(".py").write_text(source)
     return package
 
 
 def test_imports_point_down():
-    assert import_faults(PACKAGE, LEVELS) == []
+    assert import_faults(PACKAGE, FLOORS) == []
+
+
+def test_every_floor_is_there():
+    assert {name.split(".")[0] for name in trees(PACKAGE)} == set(FLOORS)
+
+
+def test_the_table_of_floors_points_down():
+    built = set()
+    for floor, below in FLOORS.items():
+        assert below <= built, f"{floor} rests on what is not below it"
+        built.add(floor)
 
 
 @pytest.mark.parametrize(
     "line",
     [
-        "import pkg.high",
-        "import numpy, pkg.high as h",
-        "from pkg import high",
-        "from pkg.high import thing",
-        "from . import high",
-        "from .high import thing",
-        "def later():\n    from pkg.high import thing",
+        "import pkg.high.one",
+        "import numpy, pkg.high.one as h",
+        "from pkg.high import one",
+        "from pkg.high.one import thing",
+        "def later():\n    from pkg.high.one import thing",
     ],
 )
 def test_an_upward_import_is_found(tmp_path, line):
-    package = write_package(tmp_path, low=line, high="")
-    assert import_faults(package, {"low": 0, "high": 1}) == ["low (level 0) imports high (level 1)"]
-    assert import_faults(package, {"low": 2, "high": 1}) == []
+    package = write_package(tmp_path, low__one=line, high__one="")
+    assert import_faults(package, {"low": set(), "high": set()}) == ["low.one imports high.one"]
+    assert import_faults(package, {"high": set(), "low": {"high"}}) == []
 
 
-def test_an_import_of_the_same_level_is_found(tmp_path):
-    package = write_package(tmp_path, left="import pkg.right", right="")
-    assert import_faults(package, {"left": 0, "right": 0}) == [
-        "left (level 0) imports right (level 0)"
-    ]
+def test_an_import_within_a_folder_is_fine(tmp_path):
+    package = write_package(tmp_path, a__one="import pkg.a.two", a__two="")
+    assert import_faults(package, {"a": set()}) == []
 
 
-@pytest.mark.parametrize("line", ["from pkg import thing", "import pkg", "from . import thing"])
+@pytest.mark.parametrize("line", ["from pkg import thing", "import pkg"])
 def test_an_import_from_the_top_is_found(tmp_path, line):
     package = write_package(tmp_path, __init__="", low=line)
-    assert import_faults(package, {"low": 0, "__init__": 1}) == [
-        "low (level 0) imports __init__ (level 1)"
-    ]
+    assert import_faults(package, {"low": set(), "__init__": {"low"}}) == ["low imports __init__"]
 
 
 def test_a_circular_import_is_found(tmp_path):
     package = write_package(
-        tmp_path, a="import pkg.b", b="from pkg import c", c="from pkg.a import thing"
+        tmp_path, a__x="import pkg.a.y", a__y="from pkg.a import z", a__z="import pkg.a.x"
     )
-    faults = import_faults(package, {"a": 2, "b": 1, "c": 0})
-    assert faults[0] == "c (level 0) imports a (level 2)"
-    assert len(faults) == 2
-    assert faults[1].startswith("circular: ")
-    assert set(faults[1].removeprefix("circular: ").split(" <- ")) == {"a", "b", "c"}
+    (fault,) = import_faults(package, {"a": set()})
+    assert set(fault.removeprefix("circular: ").split(" <- ")) == {"a.x", "a.y", "a.z"}
 
 
-def test_a_module_without_a_level_is_found(tmp_path):
-    package = write_package(tmp_path, known="", unknown="")
-    assert import_faults(package, {"known": 0}) == ["unknown has no level"]
+def test_a_module_on_no_floor_is_found(tmp_path):
+    package = write_package(tmp_path, known="", unknown__one="")
+    assert import_faults(package, {"known": set()}) == ["unknown.one is on no floor"]
 
 
 # ---------------------------------------------------------------- imports from elsewhere
@@ -352,7 +365,7 @@ def constructor_faults(cls: ast.ClassDef) -> list[str]:
 def public_classes(sources: dict[str, ast.Module]) -> list[ast.ClassDef]:
     """Classes that `__init__` takes from the modules, and so exports."""
     exported = {
-        (node.module.split(".")[-1], alias.name)
+        (node.module.split(".", 1)[-1], alias.name)
         for node in sources["__init__"].body
         if isinstance(node, ast.ImportFrom) and node.module
         for alias in node.names

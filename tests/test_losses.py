@@ -6,8 +6,8 @@ from numpy.testing import assert_allclose
 from scipy.special import expit, log_expit, log_softmax, logsumexp, softmax
 from sklearn.metrics import brier_score_loss, log_loss
 
-from sknn_scratch import losses
-from sknn_scratch.losses import LOSSES, Scratch, chance_loss
+from sknn_scratch.network import losses
+from sknn_scratch.network.losses import LOSSES, Scratch, chance_loss
 
 
 def evaluate(key, z, y):

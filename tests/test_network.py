@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from jobs import make_job
 from numpy.testing import assert_allclose, assert_array_equal
 
-from sknn_scratch.activations import ACTIVATIONS
-from sknn_scratch.network import (
+from sknn_scratch.network.activations import ACTIVATIONS
+from sknn_scratch.network.propagation import (
     BLOCK_VALUES,
     PLACING_ROWS,
     draw_theta,
@@ -22,7 +22,7 @@ from sknn_scratch.network import (
     scaled_bounds,
     theta_of,
 )
-from sknn_scratch.training import Batch, Objective
+from sknn_scratch.training.loop import Batch, Objective
 
 FORMULAS = {
     "identity": lambda z: z,
@@ -300,7 +300,7 @@ def test_output_goes_through_rows_in_blocks(container, monkeypatch):
     expected = np.tanh(X @ W1 + b1) @ W2 + b2
     assert BLOCK_VALUES > 21 * 8
     assert_allclose(output(layers, container(X), ACTIVATIONS["tanh"]), expected, rtol=1e-12)
-    monkeypatch.setattr("sknn_scratch.network.BLOCK_VALUES", 8 * 5)
+    monkeypatch.setattr("sknn_scratch.network.propagation.BLOCK_VALUES", 8 * 5)
     assert_allclose(output(layers, container(X), ACTIVATIONS["tanh"]), expected, rtol=1e-12)
 
 

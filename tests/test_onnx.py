@@ -22,7 +22,7 @@ from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, StandardScaler, m
 
 import sknn_scratch.onnx  # noqa: F401
 from sknn_scratch import ScratchMLPClassifier
-from sknn_scratch.activations import ACTIVATIONS
+from sknn_scratch.network.activations import ACTIVATIONS
 
 DIGITS, DIGIT = load_digits(return_X_y=True)
 LABELS = np.column_stack([DIGIT % 2, DIGIT > 4, DIGIT % 3 == 0]).astype(int)

@@ -19,7 +19,9 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import scale
 from sklearn.utils import shuffle
 
-from sknn_scratch import ScratchMLPClassifier, classifier, training
+from sknn_scratch import ScratchMLPClassifier
+from sknn_scratch.estimator import classifier
+from sknn_scratch.training import loop as training
 
 IRIS = load_iris()
 X, Y = shuffle(scale(IRIS.data), IRIS.target, random_state=0)

@@ -13,8 +13,8 @@ from sklearn.datasets import load_breast_cancer, load_digits, load_iris
 from sklearn.exceptions import ConvergenceWarning
 
 from sknn_scratch import ScratchMLPClassifier
-from sknn_scratch.regularisation import input_dropout_for, weight_decay_for
-from sknn_scratch.training import Stack
+from sknn_scratch.estimator.plan import input_dropout_for, weight_decay_for
+from sknn_scratch.training.loop import Stack
 
 IRIS, KINDS = load_iris(return_X_y=True)
 CANCER, BENIGN = load_breast_cancer(return_X_y=True)

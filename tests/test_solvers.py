@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.utils import gen_batches
 
-from sknn_scratch.batches import batch_slices, equal_batches
-from sknn_scratch.schedules import Schedule, learning_rate_for, planned_epochs
-from sknn_scratch.solvers import SGD, Adam, stacked
-from sknn_scratch.stopping import NoImprovement
+from sknn_scratch.training.sampling import batch_slices, equal_batches
+from sknn_scratch.training.schedules import Schedule, learning_rate_for, planned_epochs
+from sknn_scratch.training.solvers import SGD, Adam, stacked
+from sknn_scratch.training.stopping import NoImprovement
 
 
 def adam_by_the_book(theta, grads, lr, beta_1, beta_2, epsilon):

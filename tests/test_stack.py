@@ -8,12 +8,12 @@ import pytest
 from jobs import make_job
 from numpy.testing import assert_allclose, assert_array_equal
 
-from sknn_scratch.activations import ACTIVATIONS
-from sknn_scratch.losses import chance_loss
-from sknn_scratch.schedules import Schedule
-from sknn_scratch.solvers import SGD, Adam
-from sknn_scratch.stopping import NoImprovement
-from sknn_scratch.training import SolverProgress, Stack, state_of, train
+from sknn_scratch.network.activations import ACTIVATIONS
+from sknn_scratch.network.losses import chance_loss
+from sknn_scratch.training.loop import SolverProgress, Stack, state_of, train
+from sknn_scratch.training.schedules import Schedule
+from sknn_scratch.training.solvers import SGD, Adam
+from sknn_scratch.training.stopping import NoImprovement
 
 
 def assert_same_as_alone(make_jobs):

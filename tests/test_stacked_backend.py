@@ -35,8 +35,9 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
-from sknn_scratch import ScratchMLPClassifier, stacking
-from sknn_scratch.training import state_of, train
+from sknn_scratch import ScratchMLPClassifier
+from sknn_scratch.parallel import meeting as stacking
+from sknn_scratch.training.loop import state_of, train
 
 # joblib before 1.3 has the older name only.
 stacked = getattr(joblib, "parallel_config", joblib.parallel_backend)

@@ -10,10 +10,10 @@ from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from sknn_scratch import ScratchMLPClassifier
-from sknn_scratch.activations import Activation
-from sknn_scratch.network import layers_of, n_params, output
-from sknn_scratch.threads import NEVER_SHARED, WORTH_SHARING, threads_for
-from sknn_scratch.training import train, train_lbfgs
+from sknn_scratch.network.activations import Activation
+from sknn_scratch.network.propagation import layers_of, n_params, output
+from sknn_scratch.network.threads import NEVER_SHARED, WORTH_SHARING, threads_for
+from sknn_scratch.training.loop import train, train_lbfgs
 
 
 def blas_threads():

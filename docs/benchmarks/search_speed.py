@@ -46,10 +46,10 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from sknn_scratch import ScratchMLPClassifier
-from sknn_scratch.network import draw_theta, glorot_bounds
-from sknn_scratch.schedules import Schedule
-from sknn_scratch.solvers import Adam
-from sknn_scratch.training import TrainingJob, train
+from sknn_scratch.network.propagation import draw_theta, glorot_bounds
+from sknn_scratch.training.loop import TrainingJob, train
+from sknn_scratch.training.schedules import Schedule
+from sknn_scratch.training.solvers import Adam
 
 FOLDS = 5
 

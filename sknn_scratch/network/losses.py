@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import entr, expit
 
-from sknn_scratch.arrays import product, total
+from sknn_scratch.network.arrays import product, total
 
 
 class Scratch:

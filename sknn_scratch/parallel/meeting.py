@@ -36,9 +36,9 @@ from joblib.parallel import ParallelBackendBase
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 
-from sknn_scratch.network import n_weights
-from sknn_scratch.stopping import NoImprovement
-from sknn_scratch.training import Epoch, TrainingJob, TrainingResult, train
+from sknn_scratch.network.propagation import n_weights
+from sknn_scratch.training.loop import Epoch, TrainingJob, TrainingResult, train
+from sknn_scratch.training.stopping import NoImprovement
 
 #: Tasks that may be under way at once, if nothing else is said.
 MAX_STACK = 1024

@@ -24,7 +24,7 @@ import sklearn
 from scipy.sparse import issparse
 
 from sknn_scratch._compat import Interval, InvalidParameterError
-from sknn_scratch.training import Epoch, SolverProgress, TrainingJob, TrainingResult
+from sknn_scratch.training.loop import Epoch, SolverProgress, TrainingJob, TrainingResult
 
 try:
     from sklearn.callback import CallbackSupportMixin as _Base

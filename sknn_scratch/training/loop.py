@@ -21,15 +21,15 @@ from scipy.optimize import minimize
 from scipy.sparse import issparse
 from sklearn.utils.sparsefuncs import inplace_column_scale
 
-from sknn_scratch.activations import ACTIVATIONS
-from sknn_scratch.arrays import total
-from sknn_scratch.batches import batch_slices
-from sknn_scratch.losses import LOSSES, Scratch
-from sknn_scratch.network import Workspace, backward, forward, layers_of, n_weights
-from sknn_scratch.schedules import Schedule
-from sknn_scratch.solvers import Solver, State, stacked
-from sknn_scratch.stopping import NoImprovement
-from sknn_scratch.threads import threads_for
+from sknn_scratch.network.activations import ACTIVATIONS
+from sknn_scratch.network.arrays import total
+from sknn_scratch.network.losses import LOSSES, Scratch
+from sknn_scratch.network.propagation import Workspace, backward, forward, layers_of, n_weights
+from sknn_scratch.network.threads import threads_for
+from sknn_scratch.training.sampling import batch_slices
+from sknn_scratch.training.schedules import Schedule
+from sknn_scratch.training.solvers import Solver, State, stacked
+from sknn_scratch.training.stopping import NoImprovement
 
 
 class Epoch(NamedTuple):

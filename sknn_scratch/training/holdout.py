@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sknn_scratch.activations import ACTIVATIONS
-from sknn_scratch.losses import LOSSES, Scratch
-from sknn_scratch.network import layers_of, output
+from sknn_scratch.network.activations import ACTIVATIONS
+from sknn_scratch.network.losses import LOSSES, Scratch
+from sknn_scratch.network.propagation import layers_of, output
 
 
 @dataclass(frozen=True)

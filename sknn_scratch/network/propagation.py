@@ -26,10 +26,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from sknn_scratch.activations import ACTIVATIONS, Activation
-from sknn_scratch.arrays import product, transposed
-from sknn_scratch.features import Scaling
-from sknn_scratch.threads import threads_for
+from sknn_scratch.network.activations import ACTIVATIONS, Activation
+from sknn_scratch.network.arrays import product, transposed
+from sknn_scratch.network.features import Scaling
+from sknn_scratch.network.threads import threads_for
 
 #: Rows of a large table by which :func:`place_units` goes.
 PLACING_ROWS = 256

@@ -32,12 +32,20 @@ from sknn_scratch._compat import (
     fit_context,
     is_first_partial_fit,
 )
-from sknn_scratch.activations import ACTIVATIONS
-from sknn_scratch.batches import equal_batches
-from sknn_scratch.callbacks import CallbackSupport, FitTask, fit_task
-from sknn_scratch.features import Scaling, scaling_of
-from sknn_scratch.losses import LOSSES, chance_loss
-from sknn_scratch.network import (
+from sknn_scratch.callbacks.checkpoint import CallbackSupport, FitTask, fit_task
+from sknn_scratch.estimator.plan import input_dropout_for, weight_decay_for
+from sknn_scratch.estimator.targets import (
+    class_weights,
+    classes_of,
+    decode,
+    encode,
+    is_multilabel,
+    require_two,
+)
+from sknn_scratch.network.activations import ACTIVATIONS
+from sknn_scratch.network.features import Scaling, scaling_of
+from sknn_scratch.network.losses import LOSSES, chance_loss
+from sknn_scratch.network.propagation import (
     Layer,
     draw_theta,
     glorot_bounds,
@@ -48,27 +56,19 @@ from sknn_scratch.network import (
     scaled_bounds,
     theta_of,
 )
-from sknn_scratch.regularisation import input_dropout_for, weight_decay_for
-from sknn_scratch.schedules import Schedule, learning_rate_for, planned_epochs
-from sknn_scratch.solvers import SGD, Adam, Solver
-from sknn_scratch.stacking import train_together
-from sknn_scratch.stopping import NoImprovement
-from sknn_scratch.targets import (
-    class_weights,
-    classes_of,
-    decode,
-    encode,
-    is_multilabel,
-    require_two,
-)
-from sknn_scratch.training import (
+from sknn_scratch.parallel.meeting import train_together
+from sknn_scratch.training.holdout import Validation
+from sknn_scratch.training.loop import (
     Epoch,
     SolverProgress,
     TrainingJob,
     TrainingResult,
     train_lbfgs,
 )
-from sknn_scratch.validation import Validation
+from sknn_scratch.training.sampling import equal_batches
+from sknn_scratch.training.schedules import Schedule, learning_rate_for, planned_epochs
+from sknn_scratch.training.solvers import SGD, Adam, Solver
+from sknn_scratch.training.stopping import NoImprovement
 
 #: What X may come as without being converted.
 FLOATS = (np.float64, np.float32)

@@ -1,0 +1,1 @@
+"""Callbacks: scikit-learn's protocol, and checkpoints to go on from."""

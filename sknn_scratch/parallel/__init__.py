@@ -1,0 +1,1 @@
+"""The joblib backend "stacked", which plugs itself into training."""

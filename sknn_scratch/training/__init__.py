@@ -1,0 +1,1 @@
+"""Training: K frozen jobs in, K complete results out."""
