@@ -1,5 +1,6 @@
 """A neural network from scratch, as a scikit-learn classifier."""
 
+import sknn_scratch.parallel.backend  # noqa: F401 - the joblib backend "stacked" plugs itself in
 from sknn_scratch.callbacks.checkpoint import Checkpoint
 from sknn_scratch.displays import LossCurveDisplay, NetworkDisplay
 from sknn_scratch.estimator.classifier import ScratchMLPClassifier

@@ -19,7 +19,16 @@ from sklearn.utils._param_validation import (
 from sklearn.utils.multiclass import _check_partial_fit_first_call as is_first_partial_fit
 from sklearn.utils.validation import _check_sample_weight
 
+try:
+    from sklearn.callback import CallbackSupportMixin
+except ImportError:  # scikit-learn < 1.9
+
+    class CallbackSupportMixin:  # type: ignore[no-redef]
+        """Stand-in where there are no callbacks."""
+
+
 __all__ = [
+    "CallbackSupportMixin",
     "Interval",
     "InvalidParameterError",
     "Options",
@@ -38,7 +47,7 @@ _ZEROS_ALLOWED: dict[str, Any] = (
 
 
 def check_sample_weight(sample_weight: ArrayLike, X: NDArray) -> NDArray:
-    """Weights of the rows of X as an array (n,) of its dtype.
+    """Validate weights of the rows of X; return them as an array (n,) of its dtype.
 
     Raises
     ------

@@ -28,7 +28,8 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from sknn_scratch.estimator.classifier import ScratchMLPClassifier
-from sknn_scratch.network.features import BOUND, FAR_OUT
+from sknn_scratch.network.features import BOUND, FAR_OUT, FeatureMap
+from sknn_scratch.network.model import Network
 
 try:
     from onnx.helper import np_dtype_to_tensor_dtype
@@ -65,7 +66,7 @@ class Graph:
         return result
 
     def constant(self, value: ArrayLike, dtype: DTypeLike) -> str:
-        """Name of a constant, of numbers or (dtype object) of strings."""
+        """Add a constant and return its name, of numbers or (dtype object) of strings."""
         array, name = np.asarray(value, dtype), self.scope.get_unique_variable_name("constant")
         flat = [text.encode() for text in array.ravel()] if array.dtype == object else array.ravel()
         self.container.add_initializer(
@@ -78,14 +79,13 @@ class Graph:
         return self.node("Cast", a, to=np_dtype_to_tensor_dtype(np.dtype(dtype)), result=result)
 
 
-def network_inputs(graph: Graph, clf: ScratchMLPClassifier, X: str, dtype: DTypeLike) -> str:
-    """What the first layer sees: X, or X scaled and bounded (see ``features.py``)."""
-    scaling = clf._scaling()
-    if scaling is None:
+def network_inputs(graph: Graph, features: FeatureMap, X: str, dtype: DTypeLike) -> str:
+    """Map X to what the first layer sees (see ``network/features.py``)."""
+    if features.mean is None or features.scale is None:
         return graph.cast(X, dtype)
     x = graph.cast(X, np.float64)
-    x = graph.node("Sub", x, graph.constant(scaling.mean, np.float64))
-    x = graph.node("Div", x, graph.constant(scaling.scale, np.float64))
+    x = graph.node("Sub", x, graph.constant(features.mean, np.float64))
+    x = graph.node("Div", x, graph.constant(features.scale, np.float64))
     x = graph.cast(x, dtype)
     limits = [graph.constant(limit, dtype) for limit in (-FAR_OUT, FAR_OUT)]
     x = graph.node("Clip", x, *limits)
@@ -98,11 +98,11 @@ def network_inputs(graph: Graph, clf: ScratchMLPClassifier, X: str, dtype: DType
     return graph.node("Div", x, power)
 
 
-def outputs(graph: Graph, clf: ScratchMLPClassifier, a: str, dtype: DTypeLike) -> str:
-    """Pre-activations of the outputs, for what the first layer sees."""
-    for i, (W, b) in enumerate(zip(clf.coefs_, clf.intercepts_, strict=True)):
+def outputs(graph: Graph, network: Network, a: str, dtype: DTypeLike) -> str:
+    """Compute the pre-activations of the outputs, for what the first layer sees."""
+    for i, (W, b) in enumerate(zip(network.coefs, network.intercepts, strict=True)):
         if i:
-            for operator, *constants in OPERATORS[clf.activation]:
+            for operator, *constants in OPERATORS[network.architecture.activation]:
                 a = graph.node(operator, a, *(graph.constant(c, dtype) for c in constants))
         a = graph.node("MatMul", a, graph.constant(W, dtype))
         a = graph.node("Add", a, graph.constant(b, dtype))
@@ -115,16 +115,17 @@ def convert(scope: Any, operator: Any, container: Any) -> None:
     label, probabilities = (variable.full_name for variable in operator.outputs)
     dtype = np.float64 if isinstance(operator.inputs[0].type, DoubleTensorType) else np.float32
 
-    x = network_inputs(graph, clf, operator.inputs[0].full_name, dtype)
-    z = outputs(graph, clf, x, dtype)
-    if clf.n_outputs_ == 1:
+    network = clf.network_
+    x = network_inputs(graph, network.features, operator.inputs[0].full_name, dtype)
+    z = outputs(graph, network, x, dtype)
+    if network.architecture.sizes[-1] == 1:
         z = graph.node("Concat", graph.node("Neg", z), z, axis=1)
-    if clf.out_activation_ == "softmax":
+    if network.architecture.output == "softmax":
         graph.node("Softmax", z, axis=1, result=probabilities)
     else:
         graph.node("Sigmoid", z, result=probabilities)
 
-    if clf._is_multilabel():
+    if clf._task.is_multilabel:
         present = graph.node("Greater", probabilities, graph.constant(0.5, dtype))
         graph.cast(present, np.int64, result=label)
     else:
@@ -138,7 +139,7 @@ def convert(scope: Any, operator: Any, container: Any) -> None:
 def set_output_types(operator: Any) -> None:
     """Tell skl2onnx the types and shapes of labels and probabilities."""
     calculate_linear_classifier_output_shapes(operator)
-    if operator.raw_operator._is_multilabel():
+    if operator.raw_operator._task.is_multilabel:
         label, probabilities = operator.outputs
         label.type.shape = probabilities.type.shape
 

@@ -1,16 +1,204 @@
-"""Labels to targets of the network, and probabilities back to labels."""
+"""Tasks: what the labels ask for, and the way from labels to targets and back.
 
-from typing import Any
+A task is one object for one kind of labels. It knows the classes, how many outputs the network has
+and of which kind, and all that depends on them.
+"""
+
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from scipy.sparse import issparse
 from sklearn.utils.class_weight import compute_sample_weight
-from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
+
+from sknn_scratch._compat import is_first_partial_fit
+
+ClassWeight = str | dict | list[dict]
 
 
-def classes_of(y: NDArray) -> NDArray:
-    """Classes in y, sorted, of its dtype; for multilabel y, the numbers of its columns.
+@dataclass(frozen=True, eq=False)
+class Classification:
+    """One of several classes: a softmax over as many outputs.
+
+    Parameters
+    ----------
+    classes : ndarray of shape (n_classes,)
+        Class labels, sorted; for several labels, the numbers of their columns.
+    """
+
+    classes: NDArray
+
+    kind: ClassVar[str] = "one column of class labels"
+    output: ClassVar[str] = "softmax"
+    is_multilabel: ClassVar[bool] = False
+
+    @property
+    def n_outputs(self) -> int:
+        """Outputs of the network."""
+        return len(self.classes)
+
+    def encode(self, y: Any, dtype: DTypeLike) -> NDArray:
+        """Turn labels into targets 0 or 1, (n, n_outputs)."""
+        return np.ascontiguousarray(y[:, None] == self.classes, dtype=dtype)
+
+    def decode(self, p: NDArray) -> NDArray:
+        """Turn probabilities of the classes, (n, n_classes), into labels."""
+        return self.classes[p.argmax(axis=-1)]
+
+    def class_weights(self, class_weight: ClassWeight, y: Any) -> NDArray:
+        """Weigh each row of y, (n,), by its class.
+
+        Parameters
+        ----------
+        class_weight : "balanced", dict, or (several labels) list of dict
+            "balanced" weighs classes inversely to their frequencies in y; a dict gives the weights
+            of classes, one if missing.
+
+        Raises
+        ------
+        ValueError
+            If a dict names a class that is not among the classes or gives a weight that is not a
+            number of at least 0, or if class_weight is of another kind than y.
+        """
+        if class_weight == "balanced":
+            return compute_sample_weight("balanced", y)
+        if not isinstance(class_weight, dict):
+            raise ValueError(
+                f"class_weight must be 'balanced' or a dict for one column of labels, got "
+                f"{class_weight!r}."
+            )
+        return _weights_of(class_weight, self.classes)[np.searchsorted(self.classes, y)]
+
+    def stratify(self, targets: NDArray) -> NDArray | None:
+        """Return what rows set aside are stratified by, or None."""
+        return None
+
+    def check_kind(self, y: Any) -> None:
+        """Raise a ValueError if y is of another kind than this task."""
+        if is_multilabel(y) != self.is_multilabel:
+            other = Multilabel.kind if is_multilabel(y) else Classification.kind
+            raise ValueError(
+                f"`y` is {other}, but the network was fitted to {self.kind}. To go on from a fit, "
+                "leave the kind of y as it was; for a new network set warm_start=False and call "
+                "fit."
+            )
+
+    def check_same_classes(self, y: Any) -> None:
+        """Raise a ValueError unless y has these classes, as a warm start needs."""
+        self.check_kind(y)
+        classes = unique_labels(y)
+        if set(classes) != set(self.classes):
+            raise ValueError(
+                "warm_start can only be used where `y` has the same classes as in the previous "
+                f"call to fit. Previously got {self.classes}, `y` has {classes}"
+            )
+
+    def check_known_classes(self, y: Any) -> None:
+        """Raise a ValueError if y has classes that are not among these."""
+        self.check_kind(y)
+        classes = unique_labels(y)
+        if not np.isin(classes, self.classes).all():
+            raise ValueError(
+                f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes}. "
+                f"`y` has {classes}. Name all classes in the first call to partial_fit."
+            )
+
+    def check_validation(self, y_val: Any) -> None:
+        """Raise a ValueError if a network cannot be scored on these labels."""
+        if is_multilabel(y_val) != self.is_multilabel:
+            raise ValueError(
+                "Of y and y_val, one is an indicator matrix (multilabel), and the other is one "
+                "column of class labels. They must be of the same kind."
+            )
+        labels = unique_labels(y_val)
+        if not np.isin(labels, self.classes).all():
+            raise ValueError(
+                f"y_val has classes that y does not have. y has {self.classes}, y_val has "
+                f"{labels}. Put rows of every class into y."
+            )
+
+    def check_split(self, y: NDArray, y_left: NDArray, validation_fraction: float) -> None:
+        """Raise a ValueError if a class of y is not among the rows left to learn from."""
+        if len(lost := np.setdiff1d(y, y_left)):
+            raise ValueError(
+                f"validation_fraction={validation_fraction} leaves no row of the classes "
+                f"{lost.tolist()} to learn from. Lower it, or give X_val and y_val."
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class BinaryClassification(Classification):
+    """One of two classes: one sigmoid, the probability of the second."""
+
+    output: ClassVar[str] = "logistic"
+
+    @property
+    def n_outputs(self) -> int:
+        """Outputs of the network."""
+        return 1
+
+    def encode(self, y: Any, dtype: DTypeLike) -> NDArray:
+        """Turn labels into targets 0 or 1, (n, 1)."""
+        return np.ascontiguousarray(y[:, None] == self.classes[1:], dtype=dtype)
+
+    def decode(self, p: NDArray) -> NDArray:
+        """Turn probabilities of both classes, (n, 2), into labels."""
+        return self.classes[(p[:, 1] > 0.5).astype(int)]
+
+    def stratify(self, targets: NDArray) -> NDArray | None:
+        """Return what rows set aside are stratified by: the class."""
+        return targets.astype(bool)
+
+
+@dataclass(frozen=True, eq=False)
+class Multilabel(Classification):
+    """Several labels, each there or not: a sigmoid a label."""
+
+    kind: ClassVar[str] = "an indicator matrix (multilabel)"
+    output: ClassVar[str] = "logistic"
+    is_multilabel: ClassVar[bool] = True
+
+    def encode(self, y: Any, dtype: DTypeLike) -> NDArray:
+        """Turn an indicator matrix into targets 0 or 1, (n, n_labels)."""
+        return np.ascontiguousarray(y.toarray() if issparse(y) else y, dtype=dtype)
+
+    def decode(self, p: NDArray) -> NDArray:
+        """Turn probabilities of the labels, (n, n_labels), into an indicator matrix."""
+        return (p > 0.5).astype(int)
+
+    def class_weights(self, class_weight: ClassWeight, y: Any) -> NDArray:
+        """Weigh each row of y, (n,), by the product over its labels; takes one dict a label."""
+        if class_weight == "balanced":
+            return compute_sample_weight("balanced", y.toarray() if issparse(y) else y)
+        if not isinstance(class_weight, list) or len(class_weight) != y.shape[1]:
+            raise ValueError(
+                f"class_weight must be 'balanced' or a list of one dict a label, {y.shape[1]} in "
+                f"all, for multilabel y, got {class_weight!r}."
+            )
+        absent_present = np.array(
+            [_weights_of(weights, np.array([0, 1])) for weights in class_weight]
+        )
+        Y = self.encode(y, int)
+        return absent_present[np.arange(Y.shape[1]), Y].prod(axis=1)
+
+    def check_validation(self, y_val: Any) -> None:
+        """Raise a ValueError if a network cannot be scored on these labels."""
+        if is_multilabel(y_val) and y_val.shape[1] != len(self.classes):
+            raise ValueError(
+                f"y_val has {y_val.shape[1]} labels, but y has {len(self.classes)}. They must "
+                "have the same columns."
+            )
+        super().check_validation(y_val)
+
+    def check_split(self, y: NDArray, y_left: NDArray, validation_fraction: float) -> None:
+        """Do nothing: a label that nobody has can be learnt, too."""
+
+
+def task_of(y: Any) -> Classification:
+    """Find the task of labels y.
 
     Raises
     ------
@@ -18,85 +206,47 @@ def classes_of(y: NDArray) -> NDArray:
         If y is not a classification target, has several columns of classes, or one class only.
     """
     check_classification_targets(y)
-    if is_multilabel(y):
-        if type_of_target(y) == "multiclass-multioutput":
-            raise ValueError(
-                "y has several columns with more than two classes each. Allowed are one column of "
-                "labels, or a binary indicator matrix (multilabel). Wrap the classifier in "
-                "sklearn.multioutput.MultiOutputClassifier for one classifier a column."
-            )
-        return np.arange(y.shape[1])
-    classes = np.unique(y)
-    require_two(classes, "y")
-    return classes
+    if not is_multilabel(y):
+        return _task("y", np.unique(y), multilabel=False)
+    if type_of_target(y) == "multiclass-multioutput":
+        raise ValueError(
+            "y has several columns with more than two classes each. Allowed are one column of "
+            "labels, or a binary indicator matrix (multilabel). Wrap the classifier in "
+            "sklearn.multioutput.MultiOutputClassifier for one classifier a column."
+        )
+    return Multilabel(np.arange(y.shape[1]))
 
 
-def require_two(classes: NDArray, name: str) -> None:
-    """Raise a ValueError if there is one class only in what has this name."""
+def task_of_stream(y: Any, classes: Any, before: Classification | None) -> Classification:
+    """Find the task of labels that come in parts, given all classes or the task of earlier parts.
+
+    Raises
+    ------
+    ValueError
+        If neither is there or both differ, or if y has other labels.
+    """
+    known = SimpleNamespace() if before is None else SimpleNamespace(classes_=before.classes)
+    is_first_partial_fit(known, classes)
+    task = before or _task("classes", known.classes_, multilabel=is_multilabel(y))
+    task.check_known_classes(y)
+    return task
+
+
+def _task(name: str, classes: NDArray, *, multilabel: bool) -> Classification:
+    """Make the task of these classes, which stand in what has this name."""
+    if multilabel:
+        return Multilabel(classes)
     if len(classes) < 2:
         raise ValueError(
             f"{name} has one class only, {classes.tolist()}. A classifier needs at least two "
             "classes."
         )
+    return BinaryClassification(classes) if len(classes) == 2 else Classification(classes)
 
 
-def is_multilabel(y: NDArray) -> bool:
-    """Whether y, a classification target, is an indicator matrix: one column a label."""
+def is_multilabel(y: Any) -> bool:
+    """Tell whether y, a classification target, is an indicator matrix: one column a label."""
     return y.ndim == 2
-
-
-def encode(y: Any, classes: NDArray, dtype: DTypeLike) -> NDArray:
-    """Targets 0 or 1, (n, n_outputs): one column for two classes, else one a class or label."""
-    if issparse(y):  # an indicator matrix
-        Y = y.toarray()
-    elif y.ndim == 2:
-        Y = y
-    else:
-        Y = y[:, None] == (classes[1:] if len(classes) == 2 else classes)
-    return np.ascontiguousarray(Y, dtype=dtype)
-
-
-def decode(p: NDArray, classes: NDArray, multilabel: bool) -> NDArray:
-    """Labels for the probabilities of the outputs, (n, n_outputs)."""
-    if multilabel:
-        return (p > 0.5).astype(int)
-    if p.shape[-1] == 1:
-        return classes[(p[:, 0] > 0.5).astype(int)]
-    return classes[p.argmax(axis=-1)]
-
-
-def class_weights(class_weight: str | dict | list[dict], y: Any, classes: NDArray) -> NDArray:
-    """Weight of each row of y, (n,), by its class; for multilabel y, the product over its labels.
-
-    Parameters
-    ----------
-    class_weight : "balanced", dict, or (multilabel) list of dict
-        "balanced" weights classes inversely to their frequencies in y; a dict gives the weights of
-        classes, one if missing; multilabel y takes one dict a label.
-
-    Raises
-    ------
-    ValueError
-        If a dict names a class that is not among the classes or gives a weight that is not a
-        number of at least 0, or if class_weight is of another kind than y.
-    """
-    if class_weight == "balanced":
-        return compute_sample_weight("balanced", y.toarray() if issparse(y) else y)
-    if not is_multilabel(y):
-        if not isinstance(class_weight, dict):
-            raise ValueError(
-                f"class_weight must be 'balanced' or a dict for one column of labels, got "
-                f"{class_weight!r}."
-            )
-        return _weights_of(class_weight, classes)[np.searchsorted(classes, y)]
-    if not isinstance(class_weight, list) or len(class_weight) != y.shape[1]:
-        raise ValueError(
-            f"class_weight must be 'balanced' or a list of one dict a label, {y.shape[1]} in all, "
-            f"for multilabel y, got {class_weight!r}."
-        )
-    absent_present = np.array([_weights_of(weights, np.array([0, 1])) for weights in class_weight])
-    Y = encode(y, classes, int)
-    return absent_present[np.arange(Y.shape[1]), Y].prod(axis=1)
 
 
 def _weights_of(class_weight: dict, classes: NDArray) -> NDArray:

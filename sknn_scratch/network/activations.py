@@ -1,7 +1,7 @@
 r"""Activation functions of the hidden units, each beside its derivative.
 
 A layer computes its pre-activations :math:`z = a W + b` and from them its activations
-:math:`a = f(z)`. Going back, it turns :math:`\partial L/\partial a` into
+:math:`a = f(z)`. The backward pass turns :math:`\partial L/\partial a` into
 :math:`\delta = \partial L/\partial z = \partial L/\partial a \cdot f'(z)`. Every derivative here
 is written with the activation *a* alone, so that *z* need not be kept.
 """
@@ -18,15 +18,15 @@ FEW = 512
 
 
 def identity(z: NDArray) -> None:
-    """Overwriting z with a = z, that is, leave it alone."""
+    """Replace z by a = z, that is, leave it alone."""
 
 
 def identity_backprop(a: NDArray, delta: NDArray) -> None:
-    """Overwriting delta with delta * f'(z), where f'(z) = 1: leave it alone."""
+    """Multiply delta by f'(z) = 1, that is, leave it alone."""
 
 
 def logistic(z: NDArray) -> None:
-    """Overwriting z with a = 1 / (1 + exp(-z)) = (1 + tanh(z / 2)) / 2.
+    """Replace z by a = 1 / (1 + exp(-z)) = (1 + tanh(z / 2)) / 2, in place.
 
     The first form is the fastest in float64 and the second in float32, since NumPy computes exp and
     tanh with vector instructions; for a few values, SciPy's one call is cheaper than four. Far out
@@ -47,31 +47,31 @@ def logistic(z: NDArray) -> None:
 
 
 def logistic_backprop(a: NDArray, delta: NDArray) -> None:
-    """Overwriting delta with delta * f'(z), where f'(z) = a (1 - a). Uses up a."""
+    """Multiply delta by f'(z) = a (1 - a), in place. Uses up a."""
     delta *= a
     np.subtract(1, a, a)
     delta *= a
 
 
 def tanh(z: NDArray) -> None:
-    """Overwriting z with a = tanh(z)."""
+    """Replace z by a = tanh(z), in place."""
     np.tanh(z, z)
 
 
 def tanh_backprop(a: NDArray, delta: NDArray) -> None:
-    """Overwriting delta with delta * f'(z), where f'(z) = 1 - a². Uses up a."""
+    """Multiply delta by f'(z) = 1 - a², in place. Uses up a."""
     np.multiply(a, a, a)
     np.subtract(1, a, a)
     delta *= a
 
 
 def relu(z: NDArray) -> None:
-    """Overwriting z with a = max(z, 0)."""
+    """Replace z by a = max(z, 0), in place."""
     np.maximum(z, 0, out=z)
 
 
 def relu_backprop(a: NDArray, delta: NDArray) -> None:
-    """Overwriting delta with delta * f'(z), where f'(z) is 1 if a > 0, else 0. Uses up a."""
+    """Multiply delta by f'(z), 1 if a > 0 and else 0, in place. Uses up a."""
     np.sign(a, a)
     delta *= a
 
@@ -80,13 +80,13 @@ class Activation(NamedTuple):
     """One row of the table: a function, its derivative, and the scale of its initial weights."""
 
     apply: Callable[[NDArray], None]
-    """``apply(z)`` overwrites the pre-activations z with the activations."""
+    """``apply(z)`` replaces the pre-activations z by the activations, in place."""
 
     backprop: Callable[[NDArray, NDArray], None]
-    """``backprop(a, delta)`` overwrites delta = dL/da with dL/dz; a is scratch afterwards."""
+    """``backprop(a, delta)`` replaces delta = dL/da by dL/dz, in place; a is scratch afterwards."""
 
     gain: float
-    """Standard deviation of z at which a unit starts (see :func:`network.scaled_bounds`)."""
+    """Standard deviation of z at which a unit starts (see ``scaled_bounds``)."""
 
 
 ACTIVATIONS = {

@@ -10,22 +10,23 @@ from numpy.typing import NDArray
 
 
 def product(a: NDArray, b: NDArray, out: NDArray) -> None:
-    """Fill out with a @ b. Without the first axis, a may be a sparse matrix."""
+    """Fill out with a @ b. The first factor may be a sparse matrix, of rows that all K share."""
     if not isinstance(a, np.ndarray):
-        out[...] = a @ b
-    elif a.ndim == 2:
+        for k in np.ndindex(out.shape[:-2]):
+            out[k] = a @ b[k]
+    elif out.ndim == 2:
         a.dot(b, out)
     else:
         np.matmul(a, b, out)
 
 
 def transposed(a: NDArray) -> NDArray:
-    """View of a with its last two axes exchanged. Without the first axis, a may be sparse."""
+    """View a with its last two axes exchanged. Without the first axis, a may be sparse."""
     return a.T if a.ndim == 2 else a.swapaxes(-1, -2)
 
 
-def total(a: NDArray, b: NDArray) -> NDArray:
-    """Sum of a * b over the last two axes, shape (K,)."""
+def inner(a: NDArray, b: NDArray) -> NDArray:
+    """Sum a * b over the last two axes, shape (K,)."""
     if a.ndim == 2:
         return a.ravel().dot(b.ravel())
     return np.einsum("...ij,...ij->...", a, b)

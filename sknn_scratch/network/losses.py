@@ -4,20 +4,25 @@ Each function takes z of shape (K, n, n_outputs), targets y of the same shape (0
 of the same shape, each row's share in the mean (1 / n, or its weight over the sum of weights). It
 
 - returns the loss of each network, :math:`\sum_i \text{share}_i L_i`, shape (K,), and
-- overwrites z with :math:`\delta = \text{share} \cdot \partial L / \partial z`.
+- replaces z by :math:`\delta = \text{share} \cdot \partial L / \partial z`, in place.
 
 Starting at z instead of at the probabilities is what keeps them exact: no probability is ever
 rounded to 0 or 1 before its logarithm is taken, so nothing overflows, nothing is clipped, and the
 loss of a confident mistake keeps growing with the confidence.
+
+Beside each stands its baseline, the loss of always predicting the frequencies f of the targets,
+(n_outputs,). It is the least loss of a network that does not look at X.
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import entr, expit
+from scipy.special import entr, expit, log_expit, log_softmax
+from sklearn.utils import extmath
 
-from sknn_scratch.network.arrays import product, total
+from sknn_scratch.network.arrays import inner, product
 
 
 class Scratch:
@@ -38,9 +43,9 @@ class Scratch:
         self.ones = np.ones((*K, n_outputs, 1), dtype=z.dtype)
 
 
-def sigmoids(z: NDArray, work: Scratch) -> NDArray:
-    """Fill work.p with 1 / (1 + exp(-z)), each output for itself."""
-    return expit(z, work.p)
+def sigmoids(z: NDArray, scratch: Scratch) -> NDArray:
+    """Fill scratch.p with 1 / (1 + exp(-z)), each output for itself."""
+    return expit(z, scratch.p)
 
 
 #: Up to this difference between logarithms nothing is lost by scaling all rows alike.
@@ -59,28 +64,28 @@ def shift(z: NDArray, row: NDArray) -> NDArray:
     return np.maximum.reduce(z, axis=-1, keepdims=True, out=row)
 
 
-def softmax(z: NDArray, work: Scratch) -> NDArray:
-    """Fill work.p with exp(z) / sum(exp(z)) over the outputs, and work.row with the sum.
+def softmax(z: NDArray, scratch: Scratch) -> NDArray:
+    """Fill scratch.p with exp(z) / sum(exp(z)) over the outputs, and scratch.row with the sum.
 
-    Overwriting z with z less its :func:`shift`, which changes no probability.
+    From z, :func:`shift` is subtracted in place, which changes no probability.
     """
-    z -= shift(z, work.row)
-    p = np.exp(z, work.p)
-    product(p, work.ones, work.row)  # (K, n, n_outputs) @ (K, n_outputs, 1)
-    p /= work.row
+    z -= shift(z, scratch.row)
+    p = np.exp(z, scratch.p)
+    product(p, scratch.ones, scratch.row)  # (K, n, n_outputs) @ (K, n_outputs, 1)
+    p /= scratch.row
     return p
 
 
-def squared_error_sigmoids(z: NDArray, y: NDArray, share: NDArray, work: Scratch) -> NDArray:
-    r"""Squared error of sigmoid outputs, overwriting z with delta.
+def squared_error_sigmoids(z: NDArray, y: NDArray, share: NDArray, scratch: Scratch) -> NDArray:
+    r"""Squared error of sigmoid outputs, replacing z by delta.
 
     .. math:: L = \sum_c e_c^2, \quad e = p - y, \qquad
         \frac{\partial L}{\partial z_c} = 2 e_c\, p_c (1 - p_c)
     """
-    p, q = sigmoids(z, work), work.q
+    p, q = sigmoids(z, scratch), scratch.q
     e = np.subtract(p, y, z)
     np.multiply(e, share, q)
-    loss = total(q, e)
+    loss = inner(q, e)
     np.multiply(q, p, z)
     np.subtract(1, p, p)
     z *= p
@@ -88,24 +93,29 @@ def squared_error_sigmoids(z: NDArray, y: NDArray, share: NDArray, work: Scratch
     return loss
 
 
-def squared_error_softmax(z: NDArray, y: NDArray, share: NDArray, work: Scratch) -> NDArray:
-    r"""Squared error of a softmax, overwriting z with delta.
+def squared_error_baseline(f: NDArray) -> float:
+    r"""Squared error of predicting f: :math:`\sum_c f_c (1 - f_c)`."""
+    return float(f @ (1 - f))
+
+
+def squared_error_softmax(z: NDArray, y: NDArray, share: NDArray, scratch: Scratch) -> NDArray:
+    r"""Squared error of a softmax, replacing z by delta.
 
     .. math:: L = \sum_c e_c^2, \quad e = p - y, \qquad
         \frac{\partial L}{\partial z_c} = 2 p_c \Big(e_c - \sum_j e_j p_j\Big)
     """
-    return _squared_error(softmax(z, work), z, y, share, work)
+    return _squared_error(softmax(z, scratch), z, y, share, scratch)
 
 
-def _squared_error(p: NDArray, z: NDArray, y: NDArray, share: NDArray, work: Scratch) -> NDArray:
+def _squared_error(p: NDArray, z: NDArray, y: NDArray, share: NDArray, scratch: Scratch) -> NDArray:
     """Squared error of the probabilities p of a softmax; fills z with delta, and q with share e."""
-    q = work.q
+    q = scratch.q
     e = np.subtract(p, y, z)
     np.multiply(e, share, q)
-    loss = total(q, e)
+    loss = inner(q, e)
     np.multiply(q, p, z)
-    product(z, work.ones, work.row)  # (K, n, n_outputs) @ (K, n_outputs, 1)
-    np.subtract(q, work.row, z)
+    product(z, scratch.ones, scratch.row)  # (K, n, n_outputs) @ (K, n_outputs, 1)
+    np.subtract(q, scratch.row, z)
     z *= p
     z *= 2
     return loss
@@ -115,8 +125,10 @@ def _squared_error(p: NDArray, z: NDArray, y: NDArray, share: NDArray, work: Scr
 GUARD = 0.1
 
 
-def guarded_squared_error_softmax(z: NDArray, y: NDArray, share: NDArray, work: Scratch) -> NDArray:
-    r"""Squared error of a softmax and a tenth of its log loss, overwriting z with delta.
+def guarded_squared_error_softmax(
+    z: NDArray, y: NDArray, share: NDArray, scratch: Scratch
+) -> NDArray:
+    r"""Squared error of a softmax and a tenth of its log loss, replacing z by delta.
 
     Where the true class has no probability at all, the squared error is flat, so that a class that
     is once given up in favour of another stays so. The log loss is steep there.
@@ -127,69 +139,143 @@ def guarded_squared_error_softmax(z: NDArray, y: NDArray, share: NDArray, work: 
 
     for targets that sum to one.
     """
-    p = softmax(z, work)
-    z -= np.log(work.row, work.row)
-    loss = -GUARD * total(share, np.multiply(y, z, work.q))
-    loss += _squared_error(p, z, y, share, work)
-    work.q *= GUARD
-    z += work.q
+    p = softmax(z, scratch)
+    z -= np.log(scratch.row, scratch.row)
+    loss = -GUARD * inner(share, np.multiply(y, z, scratch.q))
+    loss += _squared_error(p, z, y, share, scratch)
+    scratch.q *= GUARD
+    z += scratch.q
     return loss
 
 
-def log_loss_sigmoids(z: NDArray, y: NDArray, share: NDArray, work: Scratch) -> NDArray:
-    r"""Cross-entropy of sigmoid outputs, overwriting z with delta.
+def guarded_squared_error_baseline(f: NDArray) -> float:
+    """Squared error of predicting f, and a tenth of the log loss."""
+    return squared_error_baseline(f) + GUARD * log_loss_softmax_baseline(f)
+
+
+def log_loss_sigmoids(z: NDArray, y: NDArray, share: NDArray, scratch: Scratch) -> NDArray:
+    r"""Cross-entropy of sigmoid outputs, replacing z by delta.
 
     .. math:: L = \sum_c \log(1 + e^{z_c}) - y_c z_c, \qquad
         \frac{\partial L}{\partial z} = p - y
     """
-    loss = total(share, np.logaddexp(0, z, work.p)) - total(share, np.multiply(y, z, work.q))
-    np.subtract(sigmoids(z, work), y, z)
+    loss = inner(share, np.logaddexp(0, z, scratch.p)) - inner(share, np.multiply(y, z, scratch.q))
+    np.subtract(sigmoids(z, scratch), y, z)
     z *= share
     return loss
 
 
-def log_loss_softmax(z: NDArray, y: NDArray, share: NDArray, work: Scratch) -> NDArray:
-    r"""Cross-entropy of a softmax, overwriting z with delta.
+def log_loss_sigmoids_baseline(f: NDArray) -> float:
+    """Cross-entropy of predicting f: the entropy of each label, summed."""
+    return float((entr(f) + entr(1 - f)).sum())
+
+
+def log_loss_softmax(z: NDArray, y: NDArray, share: NDArray, scratch: Scratch) -> NDArray:
+    r"""Cross-entropy of a softmax, replacing z by delta.
 
     .. math:: L = -\sum_c y_c \log p_c, \quad \log p_c = z_c - \log \sum_j e^{z_j}, \qquad
         \frac{\partial L}{\partial z} = p - y
 
     for targets that sum to one.
     """
-    p = softmax(z, work)
-    z -= np.log(work.row, work.row)
-    loss = -total(share, np.multiply(y, z, work.q))
+    p = softmax(z, scratch)
+    z -= np.log(scratch.row, scratch.row)
+    loss = -inner(share, np.multiply(y, z, scratch.q))
     np.subtract(p, y, z)
     z *= share
     return loss
 
 
-def chance_loss(loss: str, out_activation: str, y: NDArray, sample_weight: NDArray | None) -> float:
-    r"""Loss of always predicting the frequencies of the classes in y, (n, n_outputs).
+def log_loss_softmax_baseline(f: NDArray) -> float:
+    """Cross-entropy of predicting f: the entropy of the classes."""
+    return float(entr(f).sum())
 
-    With :math:`f_c` the weighted mean of :math:`y_c`, the squared error is
-    :math:`\sum_c f_c (1 - f_c)` and the cross-entropy the entropy of the classes, or of each label.
-    It is the least loss of a network that does not look at X.
+
+# ---------------------------------------------------------------- inverse links
+
+
+def logistic_per_class(z: NDArray) -> NDArray:
+    """Give two classes with one output a pre-activation each: -z and z.
+
+    So the complement of a sigmoid is a sigmoid too, and exact where 1 - p would cancel.
     """
-    f = np.average(y, axis=-2, weights=sample_weight)
-    squared_error = float(f @ (1 - f))
-    entropy = entr(f) if out_activation == "softmax" else entr(f) + entr(1 - f)
-    log_loss = float(entropy.sum())
-    if loss == "log_loss":
-        return log_loss
-    guarded = loss == "guarded_squared_error" and out_activation == "softmax"
-    return squared_error + GUARD * log_loss if guarded else squared_error
+    return np.concatenate([-z, z], axis=-1) if z.shape[-1] == 1 else z
 
 
-LossFunction = Callable[[NDArray, NDArray, NDArray, Scratch], NDArray]
+def logistic_probabilities(z: NDArray) -> NDArray:
+    """Replace z by its sigmoids, in place."""
+    return expit(z, z)
 
-#: (name of the loss, activation of the output layer) -> function
-LOSSES: dict[tuple[str, str], LossFunction] = {
-    ("squared_error", "logistic"): squared_error_sigmoids,
-    ("squared_error", "softmax"): squared_error_softmax,
+
+def logistic_log_probabilities(z: NDArray) -> NDArray:
+    """Return the logarithms of the sigmoids of z. Uses up z."""
+    return _log_where_normal(log_expit(z), logistic_probabilities(z))
+
+
+def softmax_per_class(z: NDArray) -> NDArray:
+    """Return z: a softmax has an output for each class."""
+    return z
+
+
+def softmax_probabilities(z: NDArray) -> NDArray:
+    """Replace z by its softmax over the last axis, in place."""
+    extmath.softmax(z.reshape(-1, z.shape[-1]), copy=False)
+    return z
+
+
+def softmax_log_probabilities(z: NDArray) -> NDArray:
+    """Return the logarithms of the softmax of z. Uses up z."""
+    return _log_where_normal(log_softmax(z, axis=-1), softmax_probabilities(z))
+
+
+def _log_where_normal(log_p: NDArray, p: NDArray) -> NDArray:
+    """Take the logarithm of p where p is no subnormal number, so that both agree to rounding."""
+    return np.log(p, out=log_p, where=p > np.finfo(p.dtype).tiny)
+
+
+class InverseLink(NamedTuple):
+    """What turns pre-activations of the outputs, (K, n, n_outputs), into probabilities."""
+
+    per_class: Callable[[NDArray], NDArray]
+    """Gives each class a pre-activation, (K, n, n_classes)."""
+    probabilities: Callable[[NDArray], NDArray]
+    """Replaces pre-activations by probabilities, in place."""
+    log_probabilities: Callable[[NDArray], NDArray]
+    """Returns the logarithms of the probabilities, never infinite; uses up the pre-activations."""
+
+
+#: activation of the output layer -> inverse link
+INVERSE_LINKS = {
+    "logistic": InverseLink(logistic_per_class, logistic_probabilities, logistic_log_probabilities),
+    "softmax": InverseLink(softmax_per_class, softmax_probabilities, softmax_log_probabilities),
+}
+
+
+# ---------------------------------------------------------------- the table
+
+
+class Loss(NamedTuple):
+    """One row of the table: a loss at a kind of output, and what it is without looking at X."""
+
+    value_and_delta: Callable[[NDArray, NDArray, NDArray, Scratch], NDArray]
+    """Loss of each network, (K,), of z, y, share and scratch; replaces z by delta, in place."""
+    of_frequencies: Callable[[NDArray], float]
+    """Loss of always predicting the frequencies f of the targets, (n_outputs,)."""
+
+    def baseline(self, y: NDArray, sample_weight: NDArray | None) -> float:
+        """Compute the loss of always predicting the weighted frequencies in y, (n, n_outputs)."""
+        return self.of_frequencies(np.average(y, axis=-2, weights=sample_weight))
+
+
+#: (name of the loss, activation of the output layer) -> row
+LOSSES = {
+    ("squared_error", "logistic"): Loss(squared_error_sigmoids, squared_error_baseline),
+    ("squared_error", "softmax"): Loss(squared_error_softmax, squared_error_baseline),
     # One sigmoid an output needs no guard: no class can be given up for another.
-    ("guarded_squared_error", "logistic"): squared_error_sigmoids,
-    ("guarded_squared_error", "softmax"): guarded_squared_error_softmax,
-    ("log_loss", "logistic"): log_loss_sigmoids,
-    ("log_loss", "softmax"): log_loss_softmax,
+    ("guarded_squared_error", "logistic"): Loss(squared_error_sigmoids, squared_error_baseline),
+    ("guarded_squared_error", "softmax"): Loss(
+        guarded_squared_error_softmax, guarded_squared_error_baseline
+    ),
+    ("log_loss", "logistic"): Loss(log_loss_sigmoids, log_loss_sigmoids_baseline),
+    ("log_loss", "softmax"): Loss(log_loss_softmax, log_loss_softmax_baseline),
 }

@@ -50,7 +50,7 @@ def _one_thread() -> _OneThread:
 
 
 def threads_for(multiplications: int) -> AbstractContextManager[object]:
-    """Context in which BLAS uses one thread, if products are no larger than worth sharing.
+    """Make a context in which BLAS uses one thread, unless products are worth sharing.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Validation: loss and score of a network in training, on rows that it does not learn from."""
+"""Hold-out: rows set aside, on which networks in training are scored."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,38 +6,31 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sknn_scratch.network.activations import ACTIVATIONS
+from sknn_scratch.network.layers import Architecture
 from sknn_scratch.network.losses import LOSSES, Scratch
-from sknn_scratch.network.propagation import layers_of, output
+from sknn_scratch.network.model import Network
 
 
-@dataclass(frozen=True)
-class Validation:
-    """Rows set aside, and what networks in training are scored by on them.
-
-    Called with parameters theta, (n_params,), it returns their loss and their score.
-    """
+@dataclass(frozen=True, eq=False)
+class HoldOut:
+    """Rows set aside, and how a network is scored on them."""
 
     X: NDArray
-    """Inputs as the network sees them, (n, n_features), dense or sparse."""
+    """Inputs as the network sees them, (n, n_inputs), dense or sparse."""
     Y: NDArray
     """Targets, (n, n_outputs), 0 or 1, of theta's dtype."""
     sample_weight: NDArray | None
     """Weights of the rows, (n,), or None."""
-    sizes: tuple[int, ...]
-    activation: str
-    out_activation: str
-    loss: str
+    architecture: Architecture
     score: Callable[[NDArray, NDArray, float], float]
     """Score, given theta, the outputs' pre-activations (n, n_outputs), and the loss."""
 
     def __call__(self, theta: NDArray) -> tuple[float, float]:
-        """Loss and score of the network with these parameters."""
-        z = output(layers_of(theta, self.sizes), self.X, ACTIVATIONS[self.activation])
+        """Return the loss and the score of the network with parameters theta, (n_params,)."""
+        z = Network.from_theta(self.architecture, theta).outputs(self.X)
         weight = np.ones(len(z)) if self.sample_weight is None else self.sample_weight
         share = np.broadcast_to((weight / weight.sum())[:, None], z.shape).astype(z.dtype)
+        row = LOSSES[self.architecture.loss, self.architecture.output]
         with np.errstate(over="ignore", invalid="ignore"):
-            loss = float(
-                LOSSES[self.loss, self.out_activation](z.copy(), self.Y, share, Scratch(z))
-            )
+            loss = float(row.value_and_delta(z.copy(), self.Y, share, Scratch(z)))
         return loss, self.score(theta, z, loss)

@@ -1,10 +1,16 @@
-"""Minibatches: how many rows, which rows, in which order."""
+"""Minibatches: which rows, in which order, and without which inputs."""
 
-import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from copy import deepcopy
+from typing import Self
 
-#: About how many rows :func:`equal_batches` puts into a batch, if there are as many.
-AUTO_BATCH_SIZE = 64
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import issparse
+from sklearn.utils.sparsefuncs import inplace_column_scale
+
+from sknn_scratch.training.job import TrainingJob
+from sknn_scratch.training.objective import Batch
 
 
 def batch_slices(n_samples: int, batch_size: int) -> Iterator[slice]:
@@ -13,11 +19,136 @@ def batch_slices(n_samples: int, batch_size: int) -> Iterator[slice]:
         yield slice(start, min(start + batch_size, n_samples))
 
 
-def equal_batches(n_samples: int) -> int:
-    """Rows in a batch with ``batch_size="auto"``: as many in each as can be, about 64.
+class Stream:
+    """Rows in the order in which a network sees them, and the sources of chance behind it.
 
-    A short last batch would count as much as a full one, since Adam's steps are about equally long
-    whatever the gradient.
+    Networks that see the same rows in the same order, such as those of a search that differ in
+    their learning rates, can share a stream.
+
+    Attributes
+    ----------
+    job : TrainingJob
+        Its rows, whether to shuffle them, and the share of the inputs to leave out.
+    rng, dropout_rng : RandomState
+        Sources of the order, and of the inputs to leave out (or None).
+    order : ndarray of shape (n,)
+        Row numbers in the order of the last epoch.
     """
-    n_batches = max(1, round(n_samples / AUTO_BATCH_SIZE))
-    return math.ceil(n_samples / n_batches)
+
+    def __init__(self, job: TrainingJob):
+        start = job.start
+        self.job = job
+        self.rng, self.dropout_rng = start.rng, start.dropout_rng
+        self.order = np.arange(job.X.shape[0]) if start.order is None else start.order
+
+    def split(self) -> Self:
+        """Make another stream that goes on alike."""
+        other = type(self)(self.job)
+        other.rng, other.dropout_rng = deepcopy(self.rng), deepcopy(self.dropout_rng)
+        other.order = self.order
+        return other
+
+
+class Sampler:
+    """Draws the batches of a stack.
+
+    If each stream has equally many networks, a row is gathered once for all networks of a stream,
+    and the stack has two axes: streams, and networks of a stream.
+
+    Parameters
+    ----------
+    streams : sequence of Stream
+    n_each : int
+        Networks of each stream.
+
+    Attributes
+    ----------
+    K : tuple of int
+        Axes of the stack's arrays: () for one network, (n_streams,), or (n_streams, n_each).
+    """
+
+    def __init__(self, streams: Sequence[Stream], n_each: int):
+        first = streams[0].job
+        self.streams = streams
+        self.K: tuple[int, ...] = () if len(streams) * n_each == 1 else (len(streams),)
+        axes = self.K
+        if n_each > 1:
+            axes = (*self.K, 1)
+            self.K = (*self.K, n_each)
+        self.n, dtype = first.X.shape[0], first.start.theta.dtype
+        sizes = first.architecture.sizes
+        self.slices = list(batch_slices(self.n, first.batch_size))
+
+        # What several streams have in common is there once.
+        keys = [(id(s.job.X), id(s.job.Y), id(s.job.sample_weight)) for s in streams]
+        tables = {key: stream.job for key, stream in zip(keys, streams, strict=True)}
+        starts = {key: i * self.n for i, key in enumerate(tables)}
+        self.starts = [starts[key] for key in keys]
+        self.X, self.Y = first.X, first.Y
+        if len(tables) > 1:
+            self.X = np.concatenate([job.X for job in tables.values()])
+            self.Y = np.concatenate([job.Y for job in tables.values()])
+        self.sample_weight = _joined_weights([job.sample_weight for job in tables.values()])
+        self.order = np.stack([s.order for s in streams]) + np.array(self.starts)[:, None]
+        self.rows = self.order.reshape(*axes, self.n)
+        self.kept: NDArray | None = None
+        if any(stream.dropout_rng is not None for stream in streams):
+            self.kept = np.ones((*axes, 1, sizes[0]), dtype=dtype)
+        self.batches = {}
+        for n in {rows.stop - rows.start for rows in self.slices}:
+            # Rows of a sparse X are gathered as a sparse matrix of their own.
+            n_features = 0 if issparse(self.X) else sizes[0]
+            X = np.empty((*axes, n, n_features), dtype=dtype)
+            y = np.empty((*axes, n, sizes[-1]), dtype=dtype)
+            self.batches[n] = Batch(sizes, self.K, X, y)
+
+    def shuffle(self) -> None:
+        """Bring the rows into the order of the next epoch."""
+        for stream, order in zip(self.streams, self.order, strict=True):
+            if stream.job.shuffle:
+                stream.rng.shuffle(order)
+
+    def gather(self, rows: slice) -> Batch:
+        """Copy rows of the epoch, by their places in it, to where they are used."""
+        chosen = self.rows[..., rows]
+        batch = self.batches[chosen.shape[-1]]
+        if isinstance(self.X, np.ndarray):
+            self.X.take(chosen, -2, batch.X, "clip")
+        else:
+            batch.X = self.X[chosen]
+        self.Y.take(chosen, -2, batch.y, "clip")
+        if self.sample_weight is not None:
+            batch.set_weights(self.sample_weight[chosen])
+        if self.kept is not None:
+            self._leave_inputs_out(batch, self.kept)
+        return batch
+
+    def _leave_inputs_out(self, batch: Batch, kept: NDArray) -> None:
+        """Leave columns of the batch out by chance, and scale up the others to make up for them.
+
+        Columns, not single values: that takes n times fewer random numbers, and it makes no
+        difference whether a row comes twice or with twice the weight.
+        """
+        for stream, inputs in zip(self.streams, kept.reshape(len(self.streams), -1), strict=True):
+            if stream.dropout_rng is not None:
+                drawn = stream.dropout_rng.random_sample(len(inputs))
+                np.greater_equal(drawn, stream.job.input_dropout, inputs)
+                inputs /= 1 - stream.job.input_dropout
+        if isinstance(batch.X, np.ndarray):
+            batch.X *= kept
+        else:
+            inplace_column_scale(batch.X, kept.ravel())
+
+    def note_orders(self) -> None:
+        """Let each stream have the order that its rows are in now."""
+        for stream, order, start in zip(self.streams, self.order, self.starts, strict=True):
+            stream.order = order - start
+
+
+def _joined_weights(weights: Sequence[NDArray | None]) -> NDArray | None:
+    """Weights of the rows of all tables, or None if none has any."""
+    given = [weight for weight in weights if weight is not None]
+    if not given:
+        return None
+    ones = np.ones_like(given[0])
+    return np.concatenate([ones if weight is None else weight for weight in weights])

@@ -7,9 +7,9 @@ network, when networks with different settings share a stack (see :func:`stacked
 Both solvers are used alike. ``new_state(theta)`` makes the state before the first step,
 ``taken_over(state, settings)`` takes one over from a solver with other settings, and
 ``step_size(lr, step)`` tells how long the given step is (counted from 1) at learning rate lr.
-``bound(theta, grad, state)`` returns the function that takes a step of that size, overwriting
-theta, the state and (as scratch) grad. Each of a step's operations goes through the whole arrays;
-going through them block by block, to stay in the cache, was measured to be no faster.
+``bound(theta, grad, state)`` returns the function that takes a step of that size, in place: it
+changes theta, the state and (as scratch) grad. Each of a step's operations goes through the whole
+arrays; going through them block by block, to stay in the cache, was measured to be no faster.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 Setting = float | NDArray
-State = dict[str, NDArray]
+SolverState = dict[str, NDArray]
 Step = Callable[[NDArray], None]
 
 
@@ -43,19 +43,19 @@ class SGD:
     momentum: Setting = 0.9
     nesterovs_momentum: bool = True
 
-    def new_state(self, theta: NDArray) -> State:
-        """State before the first step: the velocity u, at rest."""
+    def new_state(self, theta: NDArray) -> SolverState:
+        """Make the state before the first step: the velocity u, at rest."""
         return {"velocity": np.zeros_like(theta)}
 
-    def taken_over(self, state: State, settings: dict[str, Any]) -> State:
-        """Copy of a state that was reached with other settings, for these."""
+    def taken_over(self, state: SolverState, settings: dict[str, Any]) -> SolverState:
+        """Copy a state that was reached with other settings, for these."""
         return {"velocity": state["velocity"].copy()}
 
     def step_size(self, lr: NDArray, step: NDArray) -> NDArray:
-        """Length of the given step at learning rate lr: lr."""
+        """Return the length of the given step at learning rate lr: lr."""
         return lr
 
-    def bound(self, theta: NDArray, grad: NDArray, state: State) -> Step:
+    def bound(self, theta: NDArray, grad: NDArray, state: SolverState) -> Step:
         """Return the function that takes one step of a given size."""
         velocity, momentum = state["velocity"], np.asarray(self.momentum, dtype=theta.dtype)
 
@@ -105,23 +105,23 @@ class Adam:
     beta_2: Setting = 0.999
     epsilon: Setting = 1e-8
 
-    def new_state(self, theta: NDArray) -> State:
-        """State before the first step: the sums behind the two means, zero."""
+    def new_state(self, theta: NDArray) -> SolverState:
+        """Make the state before the first step: the sums behind the two means, zero."""
         return {"m": np.zeros_like(theta), "v": np.zeros_like(theta)}
 
-    def taken_over(self, state: State, settings: dict[str, Any]) -> State:
-        """Copy of a state that was reached with other settings, for these: the means stay."""
+    def taken_over(self, state: SolverState, settings: dict[str, Any]) -> SolverState:
+        """Copy a state that was reached with other settings, for these: the means stay."""
         return {
             "m": state["m"] * ((1 - settings["beta_1"]) / (1 - self.beta_1)),
             "v": state["v"] * ((1 - settings["beta_2"]) / (1 - self.beta_2)),
         }
 
     def step_size(self, lr: NDArray, step: NDArray) -> NDArray:
-        """Length of the given step at learning rate lr, for the sums in the state."""
+        """Return the length of the given step at learning rate lr, for the sums in the state."""
         unbiased = np.sqrt(1 - self.beta_2**step) / (1 - self.beta_1**step)
         return lr * unbiased * ((1 - self.beta_1) / np.sqrt(1 - self.beta_2))
 
-    def bound(self, theta: NDArray, grad: NDArray, state: State) -> Step:
+    def bound(self, theta: NDArray, grad: NDArray, state: SolverState) -> Step:
         """Return the function that takes one step of a given size."""
         m, v = state["m"], state["v"]
         beta_1, beta_2, epsilon = (
@@ -149,7 +149,7 @@ Solver = SGD | Adam
 
 
 def stacked(solvers: Sequence[Solver], K: tuple[int, ...], dtype: DTypeLike) -> Solver:
-    """One solver for a stack: settings that differ become arrays (K, 1) of the dtype."""
+    """Make one solver for a stack: settings that differ become arrays (K, 1) of the dtype."""
 
     def merged(name: str) -> Any:
         values = [getattr(solver, name) for solver in solvers]

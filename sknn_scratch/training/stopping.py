@@ -1,14 +1,33 @@
-"""When to stop: scores in, booleans out."""
+"""When to stop: a rule, and a state that scores go into."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from numpy.typing import NDArray
 
 
-@dataclass
+@dataclass(frozen=True, eq=False)
+class StoppingState:
+    """Where a network stands with the rule that ends its training.
+
+    Parameters
+    ----------
+    best_score : float, default=-inf
+        Best score so far (the more the better).
+    count : int, default=0
+        Epochs without progress so far.
+    best_theta : ndarray of shape (n_params,) or None
+        Parameters of the best epoch, where the rule keeps them.
+    """
+
+    best_score: float = -math.inf
+    count: int = 0
+    best_theta: NDArray | None = None
+
+
+@dataclass(frozen=True)
 class NoImprovement:
-    """Stalled after more than ``n_iter_no_change`` epochs without a gain of ``tol``.
+    """Training has stalled after more than ``n_iter_no_change`` epochs without a gain of ``tol``.
 
     Parameters
     ----------
@@ -18,30 +37,23 @@ class NoImprovement:
         Epochs without progress that are borne with.
     keep_best : bool
         Whether to keep a copy of the parameters of the best epoch.
-    best_score : float, default=-inf
-        Best score so far (the more the better).
-    count : int, default=0
-        Epochs without progress so far.
-    best_theta : ndarray of shape (n_params,) or None
-        Parameters of the best epoch, where they are kept.
     """
 
     tol: float
     n_iter_no_change: float
     keep_best: bool
-    best_score: float = -math.inf
-    count: int = 0
-    best_theta: NDArray | None = None
 
-    def update(self, score: float, theta: NDArray) -> bool:
-        """Take in the score of one more epoch; tell whether training has stalled.
+    def update(self, state: StoppingState, score: float, theta: NDArray) -> StoppingState:
+        """Take in the score of one more epoch.
 
         A score that is not a number is no progress and no standstill either: it is never the best,
         and resets the count, as any comparison with it fails.
         """
-        self.count = self.count + 1 if score < self.best_score + self.tol else 0
-        if score > self.best_score:
-            self.best_score = score
-            if self.keep_best:
-                self.best_theta = theta.copy()
-        return self.count > self.n_iter_no_change
+        count = state.count + 1 if score < state.best_score + self.tol else 0
+        if not score > state.best_score:
+            return replace(state, count=count)
+        return StoppingState(score, count, theta.copy() if self.keep_best else state.best_theta)
+
+    def has_stalled(self, state: StoppingState) -> bool:
+        """Tell whether there was no progress for too long."""
+        return state.count > self.n_iter_no_change

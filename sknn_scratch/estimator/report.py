@@ -1,0 +1,75 @@
+"""What a fit says: a line an epoch if it is asked to, and warnings where it should have gone on."""
+
+from typing import Any
+
+from sklearn.exceptions import ConvergenceWarning
+
+from sknn_scratch.estimator.warn import warn_user
+from sknn_scratch.network.losses import LOSSES
+from sknn_scratch.training.job import Epoch, TrainingJob, TrainingState
+
+
+def print_epoch(epoch: Epoch) -> None:
+    """Print the record of an epoch."""
+    parts = [f"Iteration {epoch.number}", f"loss = {epoch.loss:.8f}"]
+    if epoch.score is not None:
+        parts.append(f"validation loss = {epoch.validation_loss:.8f}")
+        parts.append(f"validation score = {epoch.score:.4f}")
+    print(", ".join([*parts, f"{epoch.seconds:.1f} s"]))
+    if epoch.rate_was_lowered:
+        print("No more progress at this learning rate. Going on with a fifth of it.")
+
+
+def report(estimator: Any, job: TrainingJob, result: TrainingState) -> None:
+    """Print why training ended, if verbose; warn if it should have gone on."""
+    if estimator.verbose and result.stop_reason == "stalled":
+        what = "Training loss" if job.hold_out is None else "Validation score"
+        print(
+            f"{what} did not improve more than tol={estimator.tol:f} for "
+            f"{estimator.n_iter_no_change} consecutive epochs. Stopping."
+        )
+    if result.stop_reason == "interrupted":
+        report_interrupt(result)
+    elif message := _not_converged(estimator, job, result) or _no_better(estimator, job, result):
+        warn_user(message, ConvergenceWarning)
+
+
+def report_interrupt(result: TrainingState) -> None:
+    """Warn if the user interrupted training."""
+    if result.stop_reason == "interrupted":
+        warn_user(
+            f"Training interrupted by user after {result.n_iter} epochs. What was learnt until "
+            "then is kept."
+        )
+
+
+def _not_converged(estimator: Any, job: TrainingJob, result: TrainingState) -> str:
+    """Say that training ended before it had converged, or nothing."""
+    if estimator.solver == "lbfgs" and result.stop_reason not in ("converged", "callback"):
+        return (
+            f"lbfgs failed to converge after {result.n_iter} iteration(s): {result.stop_reason}. "
+            f"Increase max_iter={job.max_iter} or max_fun={estimator.max_fun}, or scale the "
+            "features, for instance with sklearn.preprocessing.StandardScaler."
+        )
+    if result.stop_reason == "max_iter" and estimator.learning_rate != "cosine":
+        return (
+            f"Maximum iterations ({job.max_iter}) reached, and the optimization hasn't converged "
+            f"yet (loss {result.loss:.3g}). Increase max_iter or learning_rate_init, or set "
+            "learning_rate='cosine', which ends as planned."
+        )
+    return ""
+
+
+def _no_better(estimator: Any, job: TrainingJob, result: TrainingState) -> str:
+    """Say that the network is no better than its baseline, or nothing."""
+    loss = LOSSES[job.architecture.loss, job.architecture.output]
+    baseline = loss.baseline(job.Y, job.sample_weight)
+    if not (result.loss > baseline + estimator.tol and baseline > 0):
+        return ""
+    return (
+        f"The network is no better than chance: its loss, {result.loss:.3g}, is over the "
+        f"{baseline:.3g} of always predicting the frequencies of the classes. Change "
+        f"learning_rate_init={job.schedule.learning_rate_init} (lower it if loss_curve_ rises, "
+        "raise it or max_iter if it is flat), or scale the features, for instance with "
+        "sklearn.preprocessing.StandardScaler."
+    )

@@ -1,0 +1,142 @@
+"""Rows of a table: as they came and as the network sees them, to learn from or held out."""
+
+import math
+from collections.abc import Callable
+from copy import copy
+from numbers import Real
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import accuracy_score, check_scoring
+from sklearn.model_selection import train_test_split
+
+from sknn_scratch.estimator.targets import Classification
+from sknn_scratch.network.features import FeatureMap
+from sknn_scratch.network.layers import Architecture
+from sknn_scratch.network.losses import INVERSE_LINKS
+from sknn_scratch.network.model import Network
+from sknn_scratch.training.holdout import HoldOut
+
+#: Score of a network: given theta, the pre-activations of its outputs, and its loss.
+Score = Callable[[NDArray, NDArray, float], float]
+
+
+class Rows(NamedTuple):
+    """Rows as they came, validated, and what the network sees of them."""
+
+    X: NDArray
+    """(n, n_features), dense or sparse."""
+    y: NDArray
+    """Labels, (n,) or (n, n_labels)."""
+    inputs: NDArray
+    """(n, n_inputs), of theta's dtype."""
+    targets: NDArray
+    """0 or 1, (n, n_outputs), of theta's dtype."""
+    sample_weight: NDArray | None
+    """Weights, (n,), of theta's dtype; None if all are equal."""
+
+    @property
+    def weight(self) -> float:
+        """What the rows weigh in all."""
+        return float(len(self.targets) if self.sample_weight is None else self.sample_weight.sum())
+
+    def take(self, rows: NDArray) -> Self:
+        """Take some of the rows."""
+        return self._replace(
+            **{name: part[rows] for name, part in self._asdict().items() if part is not None}
+        )
+
+
+def rows_of(
+    X: NDArray,
+    y: NDArray,
+    sample_weight: NDArray | None,
+    task: Classification,
+    features: FeatureMap,
+    dtype: np.dtype,
+) -> Rows:
+    """Turn validated rows into what the network sees of them."""
+    return Rows(
+        X=X,
+        y=y,
+        inputs=features(X, dtype),
+        targets=task.encode(y, dtype),
+        sample_weight=None if sample_weight is None else sample_weight.astype(dtype),
+    )
+
+
+def set_aside(
+    rows: Rows, task: Classification, fraction: float, rng: np.random.RandomState
+) -> tuple[Rows, Rows]:
+    """Split rows into those to learn from, and those to hold out."""
+    n = len(rows.targets)
+    train, validation = train_test_split(
+        np.arange(n), random_state=rng, test_size=fraction, stratify=task.stratify(rows.targets)
+    )
+    if len(validation) < 2:
+        raise ValueError(
+            "The validation set is too small. Increase 'validation_fraction' or the size of your "
+            f"dataset: validation_fraction={fraction} leaves {len(validation)} of {n} rows for it."
+        )
+    task.check_split(rows.y, rows.y[train], fraction)
+    parts = rows.take(train), rows.take(validation)
+    if any(part.sample_weight is not None and not part.sample_weight.any() for part in parts):
+        raise ValueError(
+            f"validation_fraction={fraction} puts all rows with a weight on one side: to learn "
+            "from, or for validation. Leave rows of weight zero out, or give X_val and y_val."
+        )
+    return parts
+
+
+def hold_out(
+    rows: Rows,
+    architecture: Architecture,
+    task: Classification,
+    features: FeatureMap,
+    estimator: Any,
+) -> HoldOut:
+    """Make what networks in training are scored by on these rows, by `scoring` of the estimator."""
+    scoring = estimator.scoring
+    if scoring == "loss":
+        score: Score = _minus_loss
+    elif scoring is None:
+        score = _accuracy(rows, architecture, task)
+    else:
+        score = _score_by_scorer(rows, architecture, features, estimator)
+    return HoldOut(rows.inputs, rows.targets, rows.sample_weight, architecture, score)
+
+
+def _minus_loss(theta: NDArray, z: NDArray, loss: float) -> float:
+    return -loss
+
+
+def _accuracy(rows: Rows, architecture: Architecture, task: Classification) -> Score:
+    link = INVERSE_LINKS[architecture.output]
+
+    def score(theta: NDArray, z: NDArray, loss: float) -> float:
+        labels = task.decode(link.probabilities(link.per_class(z)))
+        return float(accuracy_score(rows.y, labels, sample_weight=rows.sample_weight))
+
+    return score
+
+
+def _score_by_scorer(
+    rows: Rows, architecture: Architecture, features: FeatureMap, estimator: Any
+) -> Score:
+    """Score by a scorer of scikit-learn, which is given an estimator that has the network."""
+    scorer, probe = check_scoring(estimator, estimator.scoring), copy(estimator)
+    probe.__dict__.pop("feature_names_in_", None)  # the rows are an array, without names
+    weights = {} if rows.sample_weight is None else {"sample_weight": rows.sample_weight}
+
+    def score(theta: NDArray, z: NDArray, loss: float) -> float:
+        probe.network_ = Network.from_theta(architecture, theta, features)
+        value = scorer(probe, rows.X, rows.y, **weights)
+        if not isinstance(value, Real) or not math.isfinite(value):
+            raise ValueError(
+                f"scoring={estimator.scoring!r} returned {value!r} on the validation rows. It must "
+                "return one finite number, the larger the better."
+            )
+        return float(value)
+
+    return score

@@ -1,0 +1,95 @@
+"""Loss and gradient of a batch of rows, for a stack of networks."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sknn_scratch.network.activations import ACTIVATIONS
+from sknn_scratch.network.arrays import inner
+from sknn_scratch.network.layers import layers_of, n_weights
+from sknn_scratch.network.losses import LOSSES, Scratch
+from sknn_scratch.network.propagation import Workspace, backward, forward
+from sknn_scratch.training.job import TrainingJob
+
+
+class Batch:
+    """Rows of K networks, and the arrays in which their loss and gradient are computed.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Layer sizes.
+    K : tuple of int
+        Axes of the stack.
+    X : ndarray of shape (K, n, n_features), or sparse matrix (n, n_features) for one network
+        Inputs. Along an axis of the stack in which networks share their rows, the length is 1; so
+        also in y and share.
+    y : ndarray of shape (K, n, n_outputs)
+        Targets; its dtype is that of the computation.
+
+    Attributes
+    ----------
+    share : ndarray of shape (K, n, n_outputs)
+        Each row's share in the mean: 1 / n, or its weight over the sum of the batch's weights.
+    total : ndarray of shape () or (K, 1, 1)
+        Number of rows, or the sum of their weights.
+    """
+
+    def __init__(self, sizes: Sequence[int], K: tuple[int, ...], X: NDArray, y: NDArray):
+        n = y.shape[-2]
+        self.X, self.y = X, y
+        self.share = np.full_like(y, 1 / n)
+        self.total = np.array(n, dtype=y.dtype)
+        self.work = Workspace(sizes, K, n, y.dtype)
+        self.scratch = Scratch(self.work.z[-1])
+
+    def set_weights(self, sample_weight: NDArray) -> None:
+        """Set the shares from weights (K, n)."""
+        total = sample_weight.sum(axis=-1, keepdims=True)
+        total[total == 0] = np.inf  # a batch without any weight has no say, nor has its penalty
+        self.share[...] = (sample_weight / total)[..., None]
+        self.total = total[..., None]
+
+
+class Objective:
+    """Loss and gradient of a stack of K networks at theta.
+
+    Attributes
+    ----------
+    theta, grad : ndarray of shape (K, n_params)
+    layers, grads : list of Layer
+        Views of theta and of grad.
+    weights, weight_grads : ndarray of shape (K, 1, n_weights)
+        Views of the weights, without the biases.
+    """
+
+    def __init__(self, jobs: Sequence[TrainingJob], theta: NDArray):
+        network = jobs[0].architecture
+        self.theta, self.grad = theta, np.empty_like(theta)
+        self.layers = layers_of(self.theta, network.sizes)
+        self.grads = layers_of(self.grad, network.sizes)
+        self.weights = self.theta[..., None, : n_weights(network.sizes)]
+        self.weight_grads = self.grad[..., None, : n_weights(network.sizes)]
+        self.activation = ACTIVATIONS[network.activation]
+        self.loss = LOSSES[network.loss, network.output]
+        self.alpha = per_network([job.alpha for job in jobs], theta)[..., None]
+        self.penalised = bool(self.alpha.any())
+        self.penalty = np.empty_like(self.weights)
+
+    def evaluate(self, batch: Batch) -> NDArray:
+        """Fill grad, and return the loss of each network, (K,)."""
+        work = batch.work
+        forward(self.layers, batch.X, self.activation, work.z)
+        loss = self.loss.value_and_delta(work.z[-1], batch.y, batch.share, batch.scratch)
+        backward(self.layers, batch.X, self.activation, work, self.grads)
+        if self.penalised:
+            np.multiply(self.weights, self.alpha / batch.total, self.penalty)
+            self.weight_grads += self.penalty
+            loss += 0.5 * inner(self.weights, self.penalty)
+        return loss
+
+
+def per_network(numbers: Sequence[float], theta: NDArray) -> NDArray:
+    """Lay out numbers of K networks, (K, 1), in the dtype of their theta, (K, n_params)."""
+    return np.array(numbers, dtype=theta.dtype).reshape(*theta.shape[:-1], 1)

@@ -1,0 +1,29 @@
+"""Who trains a job: this thread at once, or whoever collects the jobs of several threads."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import local
+
+from sknn_scratch.training.job import TrainingJob, TrainingState
+from sknn_scratch.training.loop import train
+
+Trainer = Callable[[TrainingJob], TrainingState]
+
+_this_thread = local()
+
+
+def train_one(job: TrainingJob) -> TrainingState:
+    """Train a job, by the trainer of this thread if it has one, else at once."""
+    trainer: Trainer | None = getattr(_this_thread, "trainer", None)
+    return train([job])[0] if trainer is None else trainer(job)
+
+
+@contextmanager
+def trained_by(trainer: Trainer) -> Iterator[None]:
+    """Make a context in which the jobs of this thread are handed to a trainer."""
+    before = getattr(_this_thread, "trainer", None)
+    _this_thread.trainer = trainer
+    try:
+        yield
+    finally:
+        _this_thread.trainer = before
