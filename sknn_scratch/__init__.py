@@ -3,7 +3,13 @@
 import sknn_scratch.parallel.backend  # noqa: F401 - the joblib backend "stacked" plugs itself in
 from sknn_scratch.callbacks.checkpoint import Checkpoint
 from sknn_scratch.displays import LossCurveDisplay, NetworkDisplay
-from sknn_scratch.estimator.classifier import ScratchMLPClassifier
+from sknn_scratch.estimator.classifier import MLP_CLASSIFIER_SETTINGS, ScratchMLPClassifier
 
-__all__ = ["Checkpoint", "LossCurveDisplay", "NetworkDisplay", "ScratchMLPClassifier"]
+__all__ = [
+    "MLP_CLASSIFIER_SETTINGS",
+    "Checkpoint",
+    "LossCurveDisplay",
+    "NetworkDisplay",
+    "ScratchMLPClassifier",
+]
 __version__ = "0.1.0.dev0"

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from sknn_scratch.network.propagation import draw_theta
-from sknn_scratch.training.loop import TrainingJob
+from sknn_scratch.network.initialisation import draw_theta
+from sknn_scratch.network.layers import Architecture
+from sknn_scratch.training.job import TrainingJob, TrainingState
 from sknn_scratch.training.schedules import Schedule
 from sknn_scratch.training.solvers import Adam
 
@@ -17,13 +18,19 @@ def make_job(
     *,
     n=7,
     sizes=(3, 4, 2),
-    out_activation="softmax",
+    activation="logistic",
+    output="softmax",
+    loss="squared_error",
     dtype=np.float64,
     weighted=False,
+    start=None,
     **changes,
 ):
-    """A job on random data; out_activation "softmax" has one-hot targets, "logistic" any."""
-    if out_activation == "softmax":
+    """A job on random data; output "softmax" has one-hot targets, "logistic" any.
+
+    Changes of its start come as a dict.
+    """
+    if output == "softmax":
         Y = np.eye(sizes[-1])[rng.randint(sizes[-1], size=n)]
     else:
         Y = rng.randint(2, size=(n, sizes[-1]))
@@ -31,12 +38,14 @@ def make_job(
         "X": rng.normal(size=(n, sizes[0])).astype(dtype),
         "Y": Y.astype(dtype),
         "sample_weight": rng.uniform(0.5, 2, size=n).astype(dtype) if weighted else None,
-        "sizes": tuple(sizes),
-        "activation": "logistic",
-        "out_activation": out_activation,
-        "loss": "squared_error",
-        "theta": draw_theta(sizes, [1.0] * (len(sizes) - 1), rng, dtype),
-        "rng": np.random.RandomState(rng.randint(1 << 30)),
+        "architecture": Architecture(tuple(sizes), activation, output, loss),
+        "start": TrainingState(
+            **{
+                "theta": draw_theta(sizes, [1.0] * (len(sizes) - 1), rng, dtype),
+                "rng": np.random.RandomState(rng.randint(1 << 30)),
+            }
+            | (start or {})
+        ),
         "solver": Adam(),
         "schedule": Schedule("constant", 0.01),
         "alpha": 0.0,

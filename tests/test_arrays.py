@@ -5,12 +5,12 @@ import pytest
 import scipy.sparse
 from numpy.testing import assert_allclose, assert_array_equal
 
-from sknn_scratch.network.arrays import product, total, transposed
+from sknn_scratch.network.arrays import inner, product, transposed
 
 
 @pytest.mark.parametrize("K", [(), (1,), (3,)])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_product_transposed_and_total(K, dtype):
+def test_product_transposed_and_inner(K, dtype):
     rng = np.random.RandomState(0)
     a, b = rng.normal(size=(*K, 4, 5)).astype(dtype), rng.normal(size=(*K, 5, 2)).astype(dtype)
     out = np.empty((*K, 4, 2), dtype=dtype)
@@ -19,8 +19,8 @@ def test_product_transposed_and_total(K, dtype):
     back = np.empty((*K, 5, 2), dtype=dtype)
     product(transposed(a), out, back)
     assert_allclose(back, np.einsum("...ij,...ik->...jk", a, out), rtol=1e-5)
-    assert_allclose(total(a, a), (a**2).sum(axis=(-1, -2)), rtol=1e-5)
-    assert np.shape(total(a, a)) == K
+    assert_allclose(inner(a, a), (a**2).sum(axis=(-1, -2)), rtol=1e-5)
+    assert np.shape(inner(a, a)) == K
 
 
 @pytest.mark.parametrize("container", [scipy.sparse.csr_matrix, scipy.sparse.csr_array])

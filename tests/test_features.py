@@ -13,7 +13,7 @@ from sklearn.datasets import load_wine
 from sklearn.preprocessing import MaxAbsScaler, StandardScaler
 
 from sknn_scratch import ScratchMLPClassifier
-from sknn_scratch.network.features import Scaling, scaling_of
+from sknn_scratch.network.features import FeatureMap, learn_scaling
 
 WINE, KINDS = load_wine(return_X_y=True)
 TEST = np.arange(len(KINDS)) % 3 == 0
@@ -46,7 +46,7 @@ def test_columns_are_centred_divided_by_their_deviation_and_bounded(weighted):
     X, weight = table(), np.random.RandomState(1).uniform(size=40) if weighted else None
     mean = np.average(X, axis=0, weights=weight)
     scale = np.sqrt(np.average((X - mean) ** 2, axis=0, weights=weight))
-    scaling = scaling_of(X, weight)
+    scaling = learn_scaling(X, weight)
     assert_allclose(scaling.mean, mean, rtol=1e-12, atol=1e-12)
     assert_allclose(scaling.scale, scale, rtol=1e-8)
     assert_allclose(scaling(X, np.float64), bounded((X - mean) / scale), rtol=1e-6, atol=1e-8)
@@ -55,14 +55,14 @@ def test_columns_are_centred_divided_by_their_deviation_and_bounded(weighted):
 def test_it_is_standard_scaler_and_the_bound():
     X = table()
     standard = StandardScaler().fit(X[:30])
-    scaled = scaling_of(X[:30], None)(X, np.float64)
+    scaled = learn_scaling(X[:30], None)(X, np.float64)
     assert_allclose(scaled, bounded(standard.transform(X)), rtol=1e-12, atol=1e-12)
 
 
 def test_values_within_two_deviations_hardly_change():
     X = 7 * np.linspace(-1, 1, 41)[:, None] ** 5 + 100
     standard = ((X - X.mean()) / X.std()).ravel()
-    seen = scaling_of(X, None)(X, np.float64).ravel()
+    seen = learn_scaling(X, None)(X, np.float64).ravel()
     near = np.abs(standard) <= 2
     assert 0 < near.sum() < len(near)
     assert_allclose(seen[near], standard[near], rtol=0.03)
@@ -74,7 +74,7 @@ def test_columns_of_zeros_and_ones_are_only_bounded():
     rare = (np.arange(40) == 7).astype(float)
     left_alone = np.column_stack([rng.randint(2, size=40), rare, np.zeros(40), np.ones(40)])
     X = np.column_stack([left_alone, rare / 2, -rare])
-    scaling = scaling_of(X, None)
+    scaling = learn_scaling(X, None)
     assert_array_equal(scaling.mean[:4], 0)
     assert_array_equal(scaling.scale[:4], 1)
     assert_allclose(scaling(X, np.float64)[:, :4], bounded(left_alone), rtol=1e-15)
@@ -87,7 +87,7 @@ def test_columns_of_zeros_and_ones_are_only_bounded():
 def test_a_constant_column_becomes_zero(value, dtype):
     X = np.column_stack([np.full(51, value), table(51)[:, 0]]).astype(dtype)
     for weight in (None, np.random.RandomState(1).uniform(size=51)):
-        assert_allclose(scaling_of(X, weight)(X, dtype)[:, 0], 0, atol=1e-6)
+        assert_allclose(learn_scaling(X, weight)(X, dtype)[:, 0], 0, atol=1e-6)
 
 
 @pytest.mark.parametrize("sparse", [False, True])
@@ -100,7 +100,7 @@ def test_columns_far_out_are_finite_bounded_and_in_order(sparse, size, dtype):
     X = np.column_stack([values, values, np.linspace(-1, 1, 41, dtype=dtype)])
     X[:, 1] += dtype(size) / 2 if size < 1e308 else 0
     X = sp.csr_matrix(X) if sparse else X
-    scaled = scaling_of(X, None)(X, dtype)
+    scaled = learn_scaling(X, None)(X, dtype)
     scaled = scaled.toarray() if sparse else scaled
     assert scaled.dtype == dtype
     assert np.isfinite(scaled).all()
@@ -110,7 +110,7 @@ def test_columns_far_out_are_finite_bounded_and_in_order(sparse, size, dtype):
 
 @pytest.mark.parametrize("container", [np.asarray, *SPARSE])
 def test_rows_further_out_than_any_before_are_at_the_bound(container):
-    scaling = scaling_of(container(counts()), None)
+    scaling = learn_scaling(container(counts()), None)
     far = np.array([[1e30, -1e30, 1e300, -1.7e308, 0]])
     found = scaling(container(far), np.float64)
     found = found if isinstance(found, np.ndarray) else found.toarray()
@@ -120,7 +120,7 @@ def test_rows_further_out_than_any_before_are_at_the_bound(container):
 @given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=30))
 def test_order_is_kept_and_nothing_is_beyond_the_bound(values):
     X = np.array(values)[:, None]
-    x = scaling_of(X, None)(X, np.float64)
+    x = learn_scaling(X, None)(X, np.float64)
     assert np.abs(x).max() <= 3
     assert (np.diff(x[X[:, 0].argsort()], axis=0) >= 0).all()
 
@@ -130,13 +130,13 @@ def test_order_is_kept_and_nothing_is_beyond_the_bound(values):
 def test_the_type_asked_for_and_a_copy(container, dtype):
     X = counts()
     matrix, before = container(X.astype(np.float32)), X.astype(np.float32)
-    scaling = scaling_of(matrix, None)
+    scaling = learn_scaling(matrix, None)
     found = scaling(matrix, dtype)
     assert found.dtype == dtype
     assert scaling.mean.dtype.kind == scaling.scale.dtype.kind == "f"
     again, found = (a if isinstance(a, np.ndarray) else a.toarray() for a in (matrix, found))
     assert_array_equal(again, before)
-    exact = scaling_of(container(X), None)(container(X), np.float64)
+    exact = learn_scaling(container(X), None)(container(X), np.float64)
     assert_allclose(found, exact if container is np.asarray else exact.toarray(), atol=1e-6)
 
 
@@ -146,7 +146,7 @@ def test_the_type_asked_for_and_a_copy(container, dtype):
 @pytest.mark.parametrize("container", SPARSE)
 def test_sparse_columns_keep_their_zeros_and_are_divided_by_their_largest_value(container):
     X = counts()
-    scaling = scaling_of(container(X), None)
+    scaling = learn_scaling(container(X), None)
     found = scaling(container(X), np.float64)
     assert sp.issparse(found)
     assert found.nnz == np.count_nonzero(X)
@@ -163,9 +163,9 @@ def test_values_in_pieces_are_put_together_before_they_are_bounded(container):
     data, columns = np.repeat(X.data / 2, 2), np.repeat(X.indices, 2)
     pieces = container((data, columns, 2 * X.indptr), shape=X.shape)
     assert not pieces.has_canonical_format
-    for scaling in (scaling_of(X, None), scaling_of(pieces, None)):
+    for scaling in (learn_scaling(X, None), learn_scaling(pieces, None)):
         found = scaling(pieces, np.float64).toarray()
-        assert_allclose(found, scaling_of(X, None)(X, np.float64).toarray(), rtol=1e-12)
+        assert_allclose(found, learn_scaling(X, None)(X, np.float64).toarray(), rtol=1e-12)
     assert pieces.nnz == 2 * X.nnz
 
 
@@ -173,15 +173,15 @@ def test_values_in_pieces_are_put_together_before_they_are_bounded(container):
 def test_weights_equal_repeated_rows(container):
     X, weight = counts(), np.arange(40) % 4
     X[0] = 1e6  # has no weight
-    weighted = scaling_of(container(X), weight.astype(float))
-    repeated = scaling_of(container(X.repeat(weight, axis=0)), None)
+    weighted = learn_scaling(container(X), weight.astype(float))
+    repeated = learn_scaling(container(X.repeat(weight, axis=0)), None)
     assert_allclose(weighted.mean, repeated.mean, rtol=1e-9, atol=1e-12)
     assert_allclose(weighted.scale, repeated.scale, rtol=1e-9)
 
 
 def test_a_sparse_table_is_centred_too_if_a_dense_one_was():
     X = table()
-    scaling = scaling_of(X, None)
+    scaling = learn_scaling(X, None)
     found = scaling(sp.csr_array(X), np.float64)
     found = found.toarray() if sp.issparse(found) else found
     assert_allclose(found, scaling(X, np.float64), rtol=1e-12)
@@ -254,7 +254,7 @@ def test_mean_and_scale_stay_once_they_are_fitted(container):
     first, other = container(np.abs(WINE)), container(7 * WINE)
     warm = quick(warm_start=True).fit(first, KINDS)
     partial = quick().partial_fit(first, KINDS, classes=[0, 1, 2])
-    expected = scaling_of(first, None)
+    expected = learn_scaling(first, None)
     for clf in (warm, partial):
         assert clf.mean_.shape == clf.scale_.shape == (13,)
         for go_on in (clf.partial_fit, *([clf.fit] if clf is warm else [])):
@@ -312,7 +312,7 @@ def test_predictions_for_sparse_x_are_those_for_dense_x(container):
 
 def test_scaling_is_what_the_attributes_say():
     clf = quick(dtype="float32").fit(WINE, KINDS)
-    x = Scaling(clf.mean_, clf.scale_)(WINE, np.float32)
+    x = FeatureMap(clf.mean_, clf.scale_)(WINE, np.float32)
     assert x.dtype == np.float32
     z = x @ clf.coefs_[0] + clf.intercepts_[0]
     (a,) = clf.hidden_activations(WINE)

@@ -7,7 +7,7 @@ from scipy.special import expit, log_expit, log_softmax, logsumexp, softmax
 from sklearn.metrics import brier_score_loss, log_loss
 
 from sknn_scratch.network import losses
-from sknn_scratch.network.losses import LOSSES, Scratch, chance_loss
+from sknn_scratch.network.losses import LOSSES, Scratch
 
 
 def evaluate(key, z, y):
@@ -15,13 +15,13 @@ def evaluate(key, z, y):
     one, values, deltas = np.ones_like(z[:1]), [], []
     for i in range(len(z)):
         delta = z[i : i + 1].copy()
-        values.append(LOSSES[key](delta, y[i : i + 1], one, Scratch(delta)))
+        values.append(LOSSES[key].value_and_delta(delta, y[i : i + 1], one, Scratch(delta)))
         deltas.append(delta)
     return np.array(values), np.concatenate(deltas)
 
 
-def targets_for(out_activation, shape, rng):
-    if out_activation == "softmax":
+def targets_for(output, shape, rng):
+    if output == "softmax":
         return np.eye(shape[-1])[rng.randint(shape[-1], size=shape[:-1])]
     return rng.randint(2, size=shape).astype(float)
 
@@ -96,7 +96,7 @@ def test_log_loss_is_scikit_learns():
 def test_far_out_everything_is_finite_and_nothing_warns(key, dtype):
     z = np.array([[1e4, -1e4, 0], [-1e4, 1e4, 1e4], [1e4, 1e4, 1e4]], dtype=dtype)
     y = np.eye(3, dtype=dtype)
-    loss = LOSSES[key](z, y, np.ones_like(z), Scratch(z))
+    loss = LOSSES[key].value_and_delta(z, y, np.ones_like(z), Scratch(z))
     assert np.isfinite(loss)
     assert np.isfinite(z).all()
 
@@ -117,7 +117,7 @@ def test_shares_weigh_the_samples_and_stacks_equal_single_networks(key):
     z = rng.normal(size=(3, 8, 4))
     y, share = targets_for(key[1], z.shape, rng), rng.uniform(size=(3, 8, 1)) * np.ones(4)
     delta = z.copy()
-    losses = LOSSES[key](delta, y, share, Scratch(delta))
+    losses = LOSSES[key].value_and_delta(delta, y, share, Scratch(delta))
     for k in range(3):
         values, unweighted = evaluate(key, z[k], y[k])
         assert_allclose(losses[k], values @ share[k, :, 0])
@@ -126,17 +126,17 @@ def test_shares_weigh_the_samples_and_stacks_equal_single_networks(key):
 
 @pytest.mark.parametrize("key", LOSSES, ids=" ".join)
 @pytest.mark.parametrize("weighted", [False, True])
-def test_chance_loss_is_that_of_the_class_frequencies(key, weighted):
+def test_the_baseline_is_the_loss_of_the_class_frequencies(key, weighted):
     rng = np.random.RandomState(0)
     y = targets_for(key[1], (40, 3), rng)
     weight = rng.uniform(size=40) if weighted else np.ones(40)
     f = weight @ y / weight.sum()
     z = np.log(f) if key[1] == "softmax" else np.log(f / (1 - f))
     values, _ = evaluate(key, np.tile(z, (40, 1)), y)
-    found = chance_loss(*key, y, weight if weighted else None)
+    found = LOSSES[key].baseline(y, weight if weighted else None)
     assert_allclose(found, values @ weight / weight.sum())
 
 
 @pytest.mark.parametrize("key", LOSSES, ids=" ".join)
-def test_chance_loss_where_a_label_never_occurs(key):
-    assert chance_loss(*key, np.array([[1.0, 0.0], [1.0, 0.0]]), None) == 0
+def test_the_baseline_where_a_label_never_occurs(key):
+    assert LOSSES[key].baseline(np.array([[1.0, 0.0], [1.0, 0.0]]), None) == 0

@@ -1,5 +1,8 @@
 """The network's way forward and back, judged by the formulas written out and by differences."""
 
+from dataclasses import astuple
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import scipy.sparse
@@ -9,20 +12,17 @@ from jobs import make_job
 from numpy.testing import assert_allclose, assert_array_equal
 
 from sknn_scratch.network.activations import ACTIVATIONS
-from sknn_scratch.network.propagation import (
-    BLOCK_VALUES,
-    PLACING_ROWS,
+from sknn_scratch.network.features import AS_THEY_ARE, learn_scaling
+from sknn_scratch.network.initialisation import (
+    ROWS_LOOKED_AT,
     draw_theta,
     glorot_bounds,
-    layers_of,
-    n_params,
-    n_weights,
-    output,
-    place_units,
+    initialise_by_data,
     scaled_bounds,
-    theta_of,
 )
-from sknn_scratch.training.loop import Batch, Objective
+from sknn_scratch.network.layers import Architecture, layers_of, n_params, n_weights, theta_of
+from sknn_scratch.network.model import BLOCK_VALUES, Network
+from sknn_scratch.training.objective import Batch, Objective
 
 FORMULAS = {
     "identity": lambda z: z,
@@ -41,16 +41,18 @@ def stack_of(jobs):
         return np.stack(arrays) if len(jobs) > 1 else arrays[0]
 
     K = (len(jobs),) if len(jobs) > 1 else ()
-    batch = Batch(jobs[0].sizes, K, joined("X"), joined("Y"))
+    batch = Batch(jobs[0].architecture.sizes, K, joined("X"), joined("Y"))
     if jobs[0].sample_weight is not None:
         batch.set_weights(joined("sample_weight"))
-    return Objective(jobs, joined("theta")), batch
+    theta = np.stack([job.start.theta for job in jobs]).reshape(*K, -1)
+    return Objective(jobs, theta), batch
 
 
 def loss_written_out(job, theta):
     """Loss of one network on all rows of its job, in plain NumPy, one formula after another."""
     a, at, layers = job.X, 0, []
-    for n_in, n_out in zip(job.sizes[:-1], job.sizes[1:], strict=True):
+    sizes, activation, output, loss = astuple(job.architecture)
+    for n_in, n_out in pairwise(sizes):
         layers.append([theta[at : at + n_in * n_out].reshape(n_in, n_out)])
         at += n_in * n_out
     for layer in layers:
@@ -59,21 +61,21 @@ def loss_written_out(job, theta):
         at += n_out
     for i, (W, b) in enumerate(layers):
         z = a @ W + b
-        a = FORMULAS[job.activation](z) if i < len(layers) - 1 else z
-    if job.out_activation == "softmax":
+        a = FORMULAS[activation](z) if i < len(layers) - 1 else z
+    if output == "softmax":
         p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
     else:
         p = 1 / (1 + np.exp(-z))
     squares = ((p - job.Y) ** 2).sum(axis=1)
     logs = -job.Y * np.log(p)
-    if job.out_activation == "logistic":
+    if output == "logistic":
         logs -= (1 - job.Y) * np.log(1 - p)
-    guard = 0.1 if job.out_activation == "softmax" else 0
+    guard = 0.1 if output == "softmax" else 0
     values = {
         "squared_error": squares,
         "log_loss": logs.sum(axis=1),
         "guarded_squared_error": squares + guard * logs.sum(axis=1),
-    }[job.loss]
+    }[loss]
     weight = np.ones(len(p)) if job.sample_weight is None else job.sample_weight
     norm = sum((W**2).sum() for W, _ in layers)
     return (values @ weight + job.alpha / 2 * norm) / weight.sum()
@@ -87,12 +89,12 @@ def loss_written_out(job, theta):
 @pytest.mark.parametrize("K", [1, 3])
 def test_gradient_equals_finite_differences(K, activation, loss, kind, hidden, weighted):
     rng = np.random.RandomState(0)
-    out_activation, n_outputs = OUTPUTS[kind]
+    output, n_outputs = OUTPUTS[kind]
     jobs = [
         make_job(
             rng,
             sizes=(3, *hidden, n_outputs),
-            out_activation=out_activation,
+            output=output,
             activation=activation,
             loss=loss,
             weighted=weighted,
@@ -104,16 +106,17 @@ def test_gradient_equals_finite_differences(K, activation, loss, kind, hidden, w
     losses = objective.evaluate(batch)
     grad = objective.grad.reshape(K, -1)
     assert_allclose(
-        np.atleast_1d(losses), [loss_written_out(job, job.theta) for job in jobs], rtol=1e-12
+        np.atleast_1d(losses), [loss_written_out(job, job.start.theta) for job in jobs], rtol=1e-12
     )
 
     h = 1e-5
     differences = np.empty_like(grad)
     for k, job in enumerate(jobs):
-        for i in range(len(job.theta)):
-            step = h * (np.arange(len(job.theta)) == i)
-            up = loss_written_out(job, job.theta + step)
-            down = loss_written_out(job, job.theta - step)
+        theta = job.start.theta
+        for i in range(len(theta)):
+            step = h * (np.arange(len(theta)) == i)
+            up = loss_written_out(job, theta + step)
+            down = loss_written_out(job, theta - step)
             differences[k, i] = (up - down) / (2 * h)
     # Relative to the largest component of each network's gradient.
     error = np.abs(grad - differences).max(axis=1) / np.abs(grad).max(axis=1)
@@ -202,16 +205,16 @@ def test_scaled_bounds_of_inputs_that_are_all_zero():
     assert_allclose(scaled_bounds((12, 3, 1), "tanh", 0.0), [0.5, 1.0])
 
 
-# ---------------------------------------------------------------- units placed in the data
+# ---------------------------------------------------------------- units initialised by the data
 
 
-def placed(X, weight=None, *, n_hidden=30, seed=0, dtype=np.float64):
-    """A first layer that was placed in X, and the root mean square length asked for."""
+def first_layer(X, weight=None, *, n_hidden=30, seed=0, dtype=np.float64):
+    """A first layer that was initialised by X, and the root mean square length asked for."""
     sizes = (X.shape[1], n_hidden, 1)
     theta = draw_theta(sizes, [0.7, 1.0], np.random.RandomState(3), dtype)
     layer = layers_of(theta, sizes)[0]
     length = np.sqrt((layer.W**2).sum() / n_hidden)
-    place_units(layer, X, weight, np.random.RandomState(seed))
+    initialise_by_data(layer, X, weight, np.random.RandomState(seed))
     return layer, length
 
 
@@ -222,7 +225,7 @@ def placed(X, weight=None, *, n_hidden=30, seed=0, dtype=np.float64):
 )
 def test_units_have_the_length_asked_for_and_turn_within_the_data(container, dtype, n, n_hidden):
     X = np.random.RandomState(1).normal(size=(n, 6)).astype(dtype)
-    (W, b), length = placed(container(X), n_hidden=n_hidden, dtype=dtype)
+    (W, b), length = first_layer(container(X), n_hidden=n_hidden, dtype=dtype)
     assert W.dtype == b.dtype == dtype
     assert_allclose(np.linalg.norm(W, axis=0), length, rtol=1e-5)
     z = X.astype(np.float64) @ W
@@ -234,7 +237,7 @@ def test_units_have_the_length_asked_for_and_turn_within_the_data(container, dty
 def test_thresholds_are_spread_evenly_over_the_rows():
     X, n_hidden = np.random.RandomState(1).normal(size=(200, 6)), 30
     for seed in range(3):
-        (W, b), _ = placed(X, n_hidden=n_hidden, seed=seed)
+        (W, b), _ = first_layer(X, n_hidden=n_hidden, seed=seed)
         below = np.sort((X @ W + b < -1e-12).mean(axis=0))
         even = np.arange(n_hidden) / n_hidden
         assert (below >= even - 2 / 200).all()
@@ -244,14 +247,14 @@ def test_thresholds_are_spread_evenly_over_the_rows():
 def test_units_in_weighted_rows_are_those_in_repeated_rows_of_any_order():
     rng = np.random.RandomState(1)
     X, weight = rng.normal(size=(60, 6)), np.arange(60) % 4
-    (W, b), _ = placed(X, weight.astype(float))
+    (W, b), _ = first_layer(X, weight.astype(float))
     rows = np.repeat(np.arange(60), weight)
-    assert len(rows) <= PLACING_ROWS
+    assert len(rows) <= ROWS_LOOKED_AT
     for order in (rows, rng.permutation(rows)):
-        other, _ = placed(X[order])
+        other, _ = first_layer(X[order])
         assert_allclose(other.W, W, rtol=1e-12)
         assert_allclose(other.b, b, rtol=1e-10)
-    unweighted, _ = placed(X)
+    unweighted, _ = first_layer(X)
     assert np.abs(unweighted.b - b).max() > 0.01
 
 
@@ -261,7 +264,7 @@ def test_units_turn_where_rows_have_weight(n, seed):
     X = np.random.RandomState(1).normal(size=(n, 6))
     weight = np.zeros(n)
     weight[[3, 7, 11]] = [1, 2, 3]
-    (W, b), _ = placed(X, weight, seed=seed)
+    (W, b), _ = first_layer(X, weight, seed=seed)
     z = X[[3, 7, 11]] @ W
     assert (z.min(axis=0) - 1e-12 <= -b).all()
     assert (-b <= z.max(axis=0) + 1e-12).all()
@@ -269,7 +272,7 @@ def test_units_turn_where_rows_have_weight(n, seed):
 
 def test_units_look_along_few_columns():
     X = np.random.RandomState(1).normal(size=(50, 50))
-    (W, _), length = placed(X, n_hidden=400)
+    (W, _), length = first_layer(X, n_hidden=400)
     normal = np.random.RandomState(1).normal(size=W.shape)
     squares = [np.sort(V**2 / (V**2).sum(axis=0), axis=0)[-3:].sum(axis=0) for V in (W, normal)]
     # Share of a unit's squared length that its three largest weights have.
@@ -280,9 +283,9 @@ def test_units_look_along_few_columns():
     assert W.max() > length / 2
 
 
-def test_the_same_seed_places_the_same_units_and_another_does_not():
+def test_the_same_seed_gives_the_same_units_and_another_does_not():
     X = np.random.RandomState(1).normal(size=(999, 6))
-    (first, _), (second, _), (other, _) = (placed(X, seed=seed) for seed in (0, 0, 1))
+    (first, _), (second, _), (other, _) = (first_layer(X, seed=seed) for seed in (0, 0, 1))
     for a, b, c in zip(first, second, other, strict=True):
         assert_array_equal(a, b)
         assert np.abs(a - c).max() > 0.1
@@ -291,17 +294,21 @@ def test_the_same_seed_places_the_same_units_and_another_does_not():
 # ---------------------------------------------------------------- the way forward, in blocks
 
 
+TANH = Architecture((5, 8, 3), "tanh", "softmax", "log_loss")
+
+
 @pytest.mark.parametrize("container", [np.asarray, scipy.sparse.csr_matrix, scipy.sparse.csr_array])
-def test_output_goes_through_rows_in_blocks(container, monkeypatch):
+def test_outputs_go_through_rows_in_blocks(container):
     rng = np.random.RandomState(0)
-    theta = rng.normal(size=n_params((5, 8, 3)))
-    layers, X = layers_of(theta, (5, 8, 3)), rng.normal(size=(21, 5))
-    (W1, b1), (W2, b2) = layers
+    network = Network.from_theta(TANH, rng.normal(size=n_params(TANH.sizes)))
+    (W1, W2), (b1, b2) = network.coefs, network.intercepts
+    X = rng.normal(size=(21, 5))
     expected = np.tanh(X @ W1 + b1) @ W2 + b2
     assert BLOCK_VALUES > 21 * 8
-    assert_allclose(output(layers, container(X), ACTIVATIONS["tanh"]), expected, rtol=1e-12)
-    monkeypatch.setattr("sknn_scratch.network.propagation.BLOCK_VALUES", 8 * 5)
-    assert_allclose(output(layers, container(X), ACTIVATIONS["tanh"]), expected, rtol=1e-12)
+    assert_allclose(network.outputs(container(X)), expected, rtol=1e-12)
+    for rows in (1, 5, 20, 21):
+        found = network.outputs(container(X), block_values=8 * rows)
+        assert_allclose(found, expected, rtol=1e-12)
 
 
 @settings(deadline=None, max_examples=60)
@@ -315,10 +322,10 @@ def test_output_goes_through_rows_in_blocks(container, monkeypatch):
 )
 def test_degenerate_shapes(K, n, n_features, hidden, kind, dtype):
     rng = np.random.RandomState(0)
-    out_activation, n_outputs = OUTPUTS[kind]
+    output, n_outputs = OUTPUTS[kind]
     sizes = (n_features, *hidden, n_outputs)
     jobs = [
-        make_job(rng, n=n, sizes=sizes, out_activation=out_activation, dtype=dtype)
+        make_job(rng, n=n, sizes=sizes, output=output, dtype=dtype)
         for _ in range(K)
     ]
     objective, batch = stack_of(jobs)
@@ -327,5 +334,5 @@ def test_degenerate_shapes(K, n, n_features, hidden, kind, dtype):
     assert losses.shape == (K,)
     assert objective.grad.dtype == dtype
     rtol = 1e-12 if dtype == np.float64 else 1e-5
-    assert_allclose(losses, [loss_written_out(job, job.theta) for job in jobs], rtol=rtol)
+    assert_allclose(losses, [loss_written_out(job, job.start.theta) for job in jobs], rtol=rtol)
     assert np.isfinite(objective.grad).all()

@@ -1,62 +1,27 @@
 """What every estimator here does: validate, plan, train, adopt, report; and predict."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import asdict, replace
 from functools import partial
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
-from sklearn.utils import Tags, check_random_state, column_or_1d
+from sklearn.utils import Tags, column_or_1d
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sknn_scratch._compat import check_sample_weight, fit_context
 from sknn_scratch.callbacks.following import follow
-from sknn_scratch.callbacks.protocol import CallbackSupport, FollowedFit, callback_context
-from sknn_scratch.estimator.plan import Mode, Plan, hidden_sizes, make_plan, stops_early
-from sknn_scratch.estimator.report import print_epoch, report, report_interrupt
-from sknn_scratch.estimator.rows import Rows, hold_out, rows_of, set_aside
+from sknn_scratch.callbacks.protocol import CallbackSupport, callback_context
+from sknn_scratch.estimator.attributes import NetworkAttributes
+from sknn_scratch.estimator.fitting import Fit, Table, adopted, plan_fit, train
+from sknn_scratch.estimator.plan import Mode
+from sknn_scratch.estimator.report import report
 from sknn_scratch.estimator.targets import Classification
-from sknn_scratch.network.features import AS_THEY_ARE, FeatureMap, learn_scaling
-from sknn_scratch.network.initialisation import initial_theta
-from sknn_scratch.network.layers import Architecture
-from sknn_scratch.network.losses import LOSSES
-from sknn_scratch.network.model import Network
-from sknn_scratch.training.job import TrainingJob, TrainingState
-from sknn_scratch.training.lbfgs import train_lbfgs
-from sknn_scratch.training.stopping import StoppingState
-from sknn_scratch.training.trainer import train_one
 
 #: What X may come as without being converted.
 FLOATS = (np.float64, np.float32)
-
-
-class Table(NamedTuple):
-    """Rows that were given: validated, with weights that include those of their classes."""
-
-    X: NDArray
-    y: NDArray
-    sample_weight: NDArray | None
-
-
-class Followers(NamedTuple):
-    """The callbacks that follow a fit."""
-
-    context: Any
-    """Context of the fit, None if there are no callbacks."""
-    given: dict[str, Any]
-    """What every hook is given."""
-
-
-class Run(NamedTuple):
-    """What became of a call."""
-
-    job: TrainingJob
-    result: TrainingState
-    followed: FollowedFit | None
 
 
 def _solver_is_stochastic(estimator: Any) -> bool:
@@ -68,7 +33,7 @@ def _solver_is_stochastic(estimator: Any) -> bool:
     return True
 
 
-class ScratchMLP(CallbackSupport, BaseEstimator):
+class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
     """Base of the estimators.
 
     A fit works on a copy of the estimator, and takes its place when it has succeeded: in one
@@ -76,11 +41,6 @@ class ScratchMLP(CallbackSupport, BaseEstimator):
     meanwhile sees the old network or the new one.
     """
 
-    network_: Network
-    loss_curve_: list[float]
-    validation_scores_: list[float] | None
-    best_validation_score_: float | None
-    t_: int
     _task: Classification
 
     # ------------------------------------------------------------ what an estimator adds
@@ -142,21 +102,8 @@ class ScratchMLP(CallbackSupport, BaseEstimator):
         UserWarning
             If the user interrupted training (Ctrl-C); what was learnt until then is kept.
         """
-        context = callback_context(self, "fit")
         mode = Mode(again=self.warm_start and self.__sklearn_is_fitted__())
-        fitted = self._copy()
-        X_fit, y_fit = fitted._validate(X, y, reset=not mode.again)
-        if mode.again:
-            fitted._task.check_same_classes(y_fit)
-        else:
-            fitted._task = self._new_task(y_fit)
-        table = fitted._weighted(X_fit, y_fit, sample_weight)
-        validation = fitted._validate_set(X_val, y_val, sample_weight_val)
-        followers = Followers(context, self._given(X, y, sample_weight))
-        run = fitted._train(table, validation, mode, followers)
-        self._become(fitted, run.followed)
-        report(self, run.job, run.result)
-        return self
+        return self._fit(mode, X, y, sample_weight, (X_val, y_val, sample_weight_val))
 
     @available_if(_solver_is_stochastic)
     @fit_context(prefer_skip_nested_validation=True)
@@ -196,17 +143,55 @@ class ScratchMLP(CallbackSupport, BaseEstimator):
                 "partial_fit does not support early_stopping=True: it trains one epoch, on rows "
                 "that are all its own. Set early_stopping=False."
             )
-        context = callback_context(self, "partial_fit")
         mode = Mode(again=self.__sklearn_is_fitted__(), partial=True)
+        return self._fit(mode, X, y, sample_weight, classes=classes)
+
+    def _fit(
+        self,
+        mode: Mode,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        validation: tuple[Any, Any, Any] = (None, None, None),
+        classes: Any = None,
+    ) -> Self:
+        """Validate, plan, train, adopt, report."""
+        context = callback_context(self, "partial_fit" if mode.partial else "fit")
         fitted = self._copy()
-        X_fit, y_fit = fitted._validate(X, y, reset=not mode.again)
-        fitted._task = self._stream_task(y_fit, classes, getattr(self, "_task", None))
-        table = fitted._weighted(X_fit, y_fit, sample_weight)
-        followers = Followers(context, self._given(X, y, sample_weight))
-        run = fitted._train(table, None, mode, followers)
-        self._become(fitted, run.followed)
-        report_interrupt(run.result)
+        table = fitted._validate_table(mode, X, y, sample_weight, classes)
+        held_out = fitted._validate_set(*validation)
+        fit = plan_fit(fitted, fitted._task, table, held_out, mode)
+        followed = None
+        if context is not None:
+            metadata = None if sample_weight is None else {"sample_weight": sample_weight}
+            given = {"estimator": self, "X": X, "y": y, "metadata": metadata}
+            data = _data(table, held_out, fit)
+            followed = follow(fit.job, data, partial(adopted, fitted, fit), context, given)
+            fit = fit._replace(job=followed.job)
+        result = train(fitted, fit)
+        before, self.__dict__ = self.__dict__, adopted(fitted, fit, result)
+        if followed is not None:
+            try:
+                followed.end()
+            except BaseException:
+                self.__dict__ = before
+                raise
+        report(self, mode, fit.job, result)
         return self
+
+    def _validate_table(
+        self, mode: Mode, X: Any, y: Any, sample_weight: Any, classes: Any
+    ) -> Table:
+        """Validate the rows to learn from, and find their task."""
+        X, y = self._validate(X, y, reset=not mode.again)
+        before = self._task if mode.again else None
+        if mode.partial:
+            self._task = self._stream_task(y, classes, before)
+        elif before is None:
+            self._task = self._new_task(y)
+        else:
+            before.check_same_classes(y)
+        return self._weighted(X, y, sample_weight)
 
     def _copy(self) -> Self:
         """Return the estimator as it is now: what is fitted is replaced in it, and never changed.
@@ -217,25 +202,6 @@ class ScratchMLP(CallbackSupport, BaseEstimator):
         now = object.__new__(type(self))
         now.__dict__.update(self.__dict__)
         return now
-
-    def _become(self, fitted: Self, followed: FollowedFit | None) -> None:
-        """Take on what has been fitted, unless a callback raises at the end."""
-        before, self.__dict__ = self.__dict__, fitted.__dict__
-        if followed is not None:
-            try:
-                followed.end()
-            except BaseException:
-                self.__dict__ = before
-                raise
-
-    def _given(self, X: Any, y: Any, sample_weight: Any) -> dict[str, Any]:
-        """Return what callbacks are given."""
-        metadata = None if sample_weight is None else {"sample_weight": sample_weight}
-        return {"estimator": self, "X": X, "y": y, "metadata": metadata}
-
-    def __sklearn_is_fitted__(self) -> bool:
-        """Tell scikit-learn whether there is a fitted network."""
-        return hasattr(self, "network_")
 
     def _validate(self, X: Any, y: Any, *, reset: bool) -> tuple[NDArray, NDArray]:
         X, y = validate_data(
@@ -279,193 +245,6 @@ class ScratchMLP(CallbackSupport, BaseEstimator):
         X_val, y_val = self._validate(X_val, y_val, reset=False)
         self._task.check_validation(y_val)
         return self._weighted(X_val, y_val, sample_weight_val)
-
-    # ------------------------------------------------------------ plan, train, adopt
-
-    def _train(
-        self, table: Table, validation: Table | None, mode: Mode, followers: Followers
-    ) -> Run:
-        """Train on validated rows, from the fitted network if it goes on, and adopt the result."""
-        rng, task = check_random_state(self.random_state), self._task
-        if mode.again:
-            features, dtype = self.network_.features, self.network_.dtype
-        else:
-            features, dtype = AS_THEY_ARE, np.dtype(self.dtype or table.X.dtype)
-            if self.scale_features:
-                features = learn_scaling(table.X, table.sample_weight)
-        rows = rows_of(*table, task, features, dtype)
-        sizes = (rows.inputs.shape[1], *hidden_sizes(self), task.n_outputs)
-        network = Architecture(sizes, self.activation, task.output, self.loss)
-        if mode.again:
-            theta = self._fitted_theta(sizes)
-        else:
-            theta = initial_theta(network, self.init, rows.inputs, rows.sample_weight, rng, dtype)
-        early = not mode.partial and stops_early(
-            self, table.X.shape[0], has_validation=validation is not None
-        )
-        held_out = None
-        if validation is not None:
-            held_out = rows_of(*validation, task, features, dtype)
-        elif early:
-            rows, held_out = set_aside(rows, task, self.validation_fraction, rng)
-        seen = self.t_ if mode.again and mode.partial else 0
-        plan = make_plan(self, sizes, len(rows.targets), seen + rows.weight, mode, early)
-        job = self._job(plan, network, rows, self._start(plan, theta, rng, mode, seen))
-        if held_out is not None:
-            job = replace(job, hold_out=hold_out(held_out, network, task, features, self))
-        adopt = partial(self._adopted, job, features, mode)
-        data = {
-            **table._asdict(),
-            "X_val, y_val": validation and tuple(validation),
-            "the fit that it goes on from": theta if mode.again else None,
-        }
-        followed = follow(job, data, adopt, *followers) if followers.context else None
-        job = followed.job if followed else job
-        if self.solver == "lbfgs":
-            result = train_lbfgs(job, self.tol, self.max_fun)
-        else:
-            result = train_one(job)
-        self.__dict__ = adopt(result)
-        if result.rng is not rng:  # training drew from a copy, in a stack or in another process
-            rng.set_state(result.rng.get_state(legacy=False))
-        return Run(job, result, followed)
-
-    def _fitted_theta(self, sizes: tuple[int, ...]) -> NDArray:
-        """Return the parameters of the fitted network, (n_params,), if it has these layer sizes."""
-        coefs = self.network_.coefs
-        fitted = (coefs[0].shape[0], *(W.shape[1] for W in coefs))
-        if fitted != sizes:
-            raise ValueError(
-                f"The fitted network has layers of {fitted} units, but hidden_layer_sizes="
-                f"{self.hidden_layer_sizes!r} and the data ask for {sizes}. To go on from a fit, "
-                "leave both as they were; for a new network set warm_start=False and call fit."
-            )
-        return self.network_.theta
-
-    def _start(
-        self, plan: Plan, theta: NDArray, rng: np.random.RandomState, mode: Mode, seen: int
-    ) -> TrainingState:
-        """Tell where training starts: fit starts anew, partial_fit goes on with the solver."""
-        dropout_rng = None
-        if plan.input_dropout > 0:
-            # With t_, so that calls of partial_fit with one seed leave out different inputs.
-            dropout_rng = np.random.RandomState([rng.randint(1 << 31), seen])
-        saved = getattr(self, "_solver_state", None) if mode.again else None
-        # Nothing decays before the noise is known.
-        noise = 1.0 if self.weight_decay != "auto" else saved["noise"] if saved else 0.0
-        start = TrainingState(
-            theta,
-            rng,
-            dropout_rng,
-            samples_seen=self.t_ if mode.again else 0,
-            noise=noise,
-            stopping=self._stopping_state(plan, theta, mode),
-        )
-        if not (mode.partial and saved and saved["solver"] == self.solver):
-            return start
-        return replace(
-            start,
-            solver=plan.solver.taken_over(saved["arrays"], saved["settings"]),
-            steps=saved["steps"],
-            plateaus=saved["plateaus"],
-        )
-
-    def _stopping_state(self, plan: Plan, theta: NDArray, mode: Mode) -> StoppingState:
-        """Tell where the rule that ends training left off, if the fit goes on."""
-        if plan.stopping is None or not mode.again:
-            return StoppingState()
-        count = getattr(self, "_no_improvement_count", 0)
-        if not plan.stopping.keep_best:
-            return StoppingState(-min(self.loss_curve_, default=math.inf), count)
-        if (best := getattr(self, "best_validation_score_", None)) is None:
-            return StoppingState(count=count)
-        return StoppingState(best, count, theta)
-
-    def _job(
-        self, plan: Plan, network: Architecture, rows: Rows, start: TrainingState
-    ) -> TrainingJob:
-        """Put together all that training depends on, but for rows held out."""
-        baseline = LOSSES[network.loss, network.output].baseline
-        return TrainingJob(
-            X=rows.inputs,
-            Y=rows.targets,
-            sample_weight=rows.sample_weight,
-            architecture=network,
-            start=start,
-            solver=plan.solver,
-            schedule=plan.schedule,
-            alpha=self.alpha,
-            weight_decay=plan.weight_decay,
-            batch_size=plan.batch_size,
-            max_iter=plan.max_iter,
-            shuffle=self.shuffle,
-            stopping=plan.stopping,
-            callbacks=[print_epoch] if self.verbose else [],
-            baseline=baseline(rows.targets, rows.sample_weight) if plan.measures_noise else None,
-            input_dropout=plan.input_dropout,
-        )
-
-    def _adopted(
-        self, job: TrainingJob, features: FeatureMap, mode: Mode, result: TrainingState
-    ) -> dict[str, Any]:
-        """Return the attributes of this estimator if training gave that."""
-        theta = result.best_theta()
-        if result.stop_reason == "diverged" or not np.isfinite(theta).all():
-            raise ValueError(
-                f"Training overflowed in epoch {result.n_iter} with learning_rate_init="
-                f"{job.schedule.learning_rate_init}: loss {result.loss}. Solver produced "
-                "non-finite parameter weights or losses. Lower learning_rate_init, or scale the "
-                "features, for instance with sklearn.preprocessing.StandardScaler."
-            )
-        attributes = dict(
-            self.__dict__,
-            network_=Network.from_theta(job.architecture, theta, features),
-            batch_size_=job.batch_size,
-            learning_rate_init_=job.schedule.learning_rate_init,
-            input_dropout_=job.input_dropout,
-            weight_decay_=job.weight_decay * result.noise,
-            stop_reason_=result.stop_reason,
-            n_iter_=result.n_iter,
-            t_=result.samples_seen,
-            loss_=result.loss,
-            _no_improvement_count=result.stopping.count,
-            _solver_state={
-                "solver": self.solver,
-                "settings": asdict(job.solver),
-                "steps": result.steps,
-                "plateaus": result.plateaus,
-                "noise": result.noise if self.weight_decay == "auto" else 0.0,
-                "arrays": result.solver,
-            },
-        )
-        return attributes | self._curves(job, result, mode)
-
-    def _curves(self, job: TrainingJob, result: TrainingState, mode: Mode) -> dict[str, Any]:
-        """Return the attributes that tell how training went, those of earlier fits before."""
-
-        def after_earlier(name: str, now: Sequence[float]) -> list[float]:
-            return [*((getattr(self, name, None) or []) if mode.again else []), *now]
-
-        loss_curve = after_earlier("loss_curve_", result.loss_curve)
-        stops_early = job.stopping is not None and job.stopping.keep_best
-        curves = {
-            "loss_curve_": loss_curve,
-            "best_loss_": None if stops_early else min(loss_curve, default=result.loss),
-            "validation_loss_curve_": None,
-            "validation_scores_": None,
-            "best_validation_score_": None,
-            "best_iter_": None,
-        }
-        if job.hold_out is not None:
-            scores = after_earlier("validation_scores_", result.scores)
-            curves["validation_loss_curve_"] = after_earlier(
-                "validation_loss_curve_", result.validation_loss_curve
-            )
-            curves["validation_scores_"] = scores
-            curves["best_validation_score_"] = max(scores, default=None)
-            if stops_early and scores:
-                curves["best_iter_"] = 1 + int(np.argmax(scores))
-        return curves
 
     # ------------------------------------------------------------ predict
 
@@ -515,62 +294,17 @@ class ScratchMLP(CallbackSupport, BaseEstimator):
         X = now._checked(X)
         return now.network_.hidden_activations(X)
 
-    # ------------------------------------------------------------ fitted attributes
-
-    @property
-    def coefs_(self) -> list[NDArray]:
-        """Weights of each layer."""
-        return self._of_network("coefs_").coefs
-
-    @coefs_.setter
-    def coefs_(self, coefs: list[NDArray]) -> None:
-        self.network_ = replace(self._of_network("coefs_"), coefs=coefs)
-
-    @property
-    def intercepts_(self) -> list[NDArray]:
-        """Biases of each layer."""
-        return self._of_network("intercepts_").intercepts
-
-    @intercepts_.setter
-    def intercepts_(self, intercepts: list[NDArray]) -> None:
-        self.network_ = replace(self._of_network("intercepts_"), intercepts=intercepts)
-
-    @property
-    def mean_(self) -> NDArray | None:
-        """What is subtracted from each column."""
-        return self._of_network("mean_").features.mean
-
-    @property
-    def scale_(self) -> NDArray | None:
-        """What each column is then divided by."""
-        return self._of_network("scale_").features.scale
-
-    @property
-    def n_layers_(self) -> int:
-        """Layers, those of inputs and outputs included."""
-        return len(self._of_network("n_layers_").architecture.sizes)
-
-    @property
-    def n_outputs_(self) -> int:
-        """Outputs of the network."""
-        return self._of_network("n_outputs_").architecture.sizes[-1]
-
-    @property
-    def out_activation_(self) -> str:
-        """Function of the outputs."""
-        return self._of_network("out_activation_").architecture.output
-
-    def _of_network(self, name: str) -> Network:
-        """Return the fitted network, which an attribute of this name is read off."""
-        try:
-            return self.__dict__["network_"]
-        except KeyError:
-            raise AttributeError(
-                f"{type(self).__name__} is not fitted, and has no {name} yet. Call fit first."
-            ) from None
-
     def __sklearn_tags__(self) -> Tags:
         """Tell scikit-learn what this estimator can do: sparse X."""
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+
+def _data(table: Table, held_out: Table | None, fit: Fit) -> dict[str, Any]:
+    """Return all that a fit depends on, but for parameters."""
+    return {
+        **table._asdict(),
+        "X_val, y_val": held_out and tuple(held_out),
+        "the fit that it goes on from": fit.job.start.theta if fit.mode.again else None,
+    }

@@ -1,8 +1,9 @@
 """The classifier: its parameters, and what only a classifier has."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,6 +17,24 @@ from sknn_scratch.estimator.base import ScratchMLP
 from sknn_scratch.estimator.targets import Classification, task_of, task_of_stream
 from sknn_scratch.network.activations import ACTIVATIONS
 from sknn_scratch.network.losses import LOSSES
+
+#: Settings that make a ScratchMLPClassifier an MLPClassifier with its defaults.
+MLP_CLASSIFIER_SETTINGS: Mapping[str, Any] = MappingProxyType(
+    {
+        "hidden_layer_sizes": (100,),
+        "activation": "relu",
+        "init": "glorot",
+        "scale_features": False,
+        "loss": "log_loss",
+        "weight_decay": 0.0,
+        "input_dropout": 0.0,
+        "batch_size": "at_most_200",
+        "learning_rate": "constant",
+        "learning_rate_init": 0.001,
+        "beta_2": 0.999,
+        "max_iter": 200,
+    }
+)
 
 
 class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
@@ -31,11 +50,8 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
     for more than two classes with a tenth of the log loss (see ``loss``).
 
     Parameters, methods and attributes are those of
-    :class:`sklearn.neural_network.MLPClassifier`, and a few more. With ``activation="relu"``,
-    ``hidden_layer_sizes=(100,)``, ``batch_size=min(200, n_samples)``,
-    ``learning_rate="constant"``, ``learning_rate_init=0.001``, ``max_iter=200``,
-    ``loss="log_loss"``, ``init="glorot"``, ``scale_features=False``, ``input_dropout=0``,
-    ``weight_decay=0`` and ``beta_2=0.999`` the same ``random_state`` gives the same network as
+    :class:`sklearn.neural_network.MLPClassifier`, and a few more. With the settings in
+    ``sknn_scratch.MLP_CLASSIFIER_SETTINGS``, the same ``random_state`` gives the same network as
     ``MLPClassifier()``, up to rounding.
 
     Parameters
@@ -88,8 +104,9 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
     solver : {"lbfgs", "sgd", "adam"}, default="adam"
         "sgd" and "adam" work on minibatches; "lbfgs" (SciPy's L-BFGS-B) on all rows at once, which
         is often better for a few hundred rows.
-    batch_size : int or "auto", default="auto"
+    batch_size : int, "auto" or "at_most_200", default="auto"
         Rows of a minibatch. "auto" cuts the rows into batches of equal size, of about 64 rows;
+        "at_most_200" takes 200 rows, or all if there are fewer, as "auto" of MLPClassifier does.
         ``batch_size_`` tells what was used.
     shuffle : bool, default=True
         Whether to put the rows into a new order before each epoch.
@@ -237,7 +254,10 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
         "input_dropout": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="left")],
         # how
         "solver": [StrOptions({"lbfgs", "sgd", "adam"})],
-        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "batch_size": [
+            StrOptions({"auto", "at_most_200"}),
+            Interval(Integral, 1, None, closed="left"),
+        ],
         "shuffle": ["boolean"],
         "learning_rate": [StrOptions({"constant", "invscaling", "adaptive", "cosine"})],
         "learning_rate_init": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],

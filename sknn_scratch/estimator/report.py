@@ -4,6 +4,7 @@ from typing import Any
 
 from sklearn.exceptions import ConvergenceWarning
 
+from sknn_scratch.estimator.plan import Mode
 from sknn_scratch.estimator.warn import warn_user
 from sknn_scratch.network.losses import LOSSES
 from sknn_scratch.training.job import Epoch, TrainingJob, TrainingState
@@ -20,27 +21,24 @@ def print_epoch(epoch: Epoch) -> None:
         print("No more progress at this learning rate. Going on with a fifth of it.")
 
 
-def report(estimator: Any, job: TrainingJob, result: TrainingState) -> None:
+def report(estimator: Any, mode: Mode, job: TrainingJob, result: TrainingState) -> None:
     """Print why training ended, if verbose; warn if it should have gone on."""
+    if result.stop_reason == "interrupted":
+        warn_user(
+            f"Training interrupted by user after {result.n_iter} epochs. What was learnt until "
+            "then is kept."
+        )
+        return
+    if mode.partial:  # it has not been at its end
+        return
     if estimator.verbose and result.stop_reason == "stalled":
         what = "Training loss" if job.hold_out is None else "Validation score"
         print(
             f"{what} did not improve more than tol={estimator.tol:f} for "
             f"{estimator.n_iter_no_change} consecutive epochs. Stopping."
         )
-    if result.stop_reason == "interrupted":
-        report_interrupt(result)
-    elif message := _not_converged(estimator, job, result) or _no_better(estimator, job, result):
+    if message := _not_converged(estimator, job, result) or _no_better(estimator, job, result):
         warn_user(message, ConvergenceWarning)
-
-
-def report_interrupt(result: TrainingState) -> None:
-    """Warn if the user interrupted training."""
-    if result.stop_reason == "interrupted":
-        warn_user(
-            f"Training interrupted by user after {result.n_iter} epochs. What was learnt until "
-            "then is kept."
-        )
 
 
 def _not_converged(estimator: Any, job: TrainingJob, result: TrainingState) -> str:
