@@ -22,7 +22,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sknn_scratch import ScratchMLPClassifier
-from sknn_scratch import __main__ as demo
+from sknn_scratch import demonstration as demo
 
 SEED = 0
 MODELS = {"ScratchMLPClassifier": ScratchMLPClassifier, "MLPClassifier": MLPClassifier}
