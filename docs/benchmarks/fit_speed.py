@@ -86,7 +86,7 @@ class Case:
         return [min(self.batch, self.rows - start) for start in range(0, self.rows, self.batch)]
 
     def updates(self, epochs: int) -> int:
-        """Updates of the parameters in so many epochs."""
+        """Count the updates of the parameters in so many epochs."""
         return epochs * len(self.batches)
 
 

@@ -1,10 +1,11 @@
 r"""Losses, from the pre-activations z of the output layer to a value and a gradient.
 
-Each function takes z of shape (K, n, n_outputs), targets y of the same shape (0 or 1) and ``share``
-of the same shape, each row's share in the mean (1 / n, or its weight over the sum of weights). It
+Each function takes z of shape (K, n, n_outputs), targets y of the same shape (0 or 1) and
+``weight`` of the same shape, the normalised sample weight of each row: 1 / n, or its weight over
+the sum of weights. It
 
-- returns the loss of each network, :math:`\sum_i \text{share}_i L_i`, shape (K,), and
-- replaces z by :math:`\delta = \text{share} \cdot \partial L / \partial z`, in place.
+- returns the loss of each network, :math:`\sum_i w_i L_i`, shape (K,), and
+- replaces z by :math:`\delta = w \cdot \partial L / \partial z`, in place.
 
 Starting at z instead of at the probabilities is what keeps them exact: no probability is ever
 rounded to 0 or 1 before its logarithm is taken, so nothing overflows, nothing is clipped, and the
@@ -53,7 +54,7 @@ NARROW = 30.0
 
 
 def shift(z: NDArray, row: NDArray) -> NDArray:
-    """What to subtract from z so that exp(z) neither overflows nor is zero in all of a row.
+    """Choose what to subtract from z so that exp(z) neither overflows nor is zero in all of a row.
 
     That is the largest z of all, if the smallest is not far below; else the maximum of each row, in
     row (K, n, 1). Along a short last axis a maximum takes many times as long as over a whole array.
@@ -76,15 +77,15 @@ def softmax(z: NDArray, scratch: Scratch) -> NDArray:
     return p
 
 
-def squared_error_sigmoids(z: NDArray, y: NDArray, share: NDArray, scratch: Scratch) -> NDArray:
-    r"""Squared error of sigmoid outputs, replacing z by delta.
+def squared_error_sigmoids(z: NDArray, y: NDArray, weight: NDArray, scratch: Scratch) -> NDArray:
+    r"""Compute the squared error of sigmoid outputs, and replace z by delta.
 
     .. math:: L = \sum_c e_c^2, \quad e = p - y, \qquad
         \frac{\partial L}{\partial z_c} = 2 e_c\, p_c (1 - p_c)
     """
     p, q = sigmoids(z, scratch), scratch.q
     e = np.subtract(p, y, z)
-    np.multiply(e, share, q)
+    np.multiply(e, weight, q)
     loss = inner(q, e)
     np.multiply(q, p, z)
     np.subtract(1, p, p)
@@ -94,24 +95,29 @@ def squared_error_sigmoids(z: NDArray, y: NDArray, share: NDArray, scratch: Scra
 
 
 def squared_error_baseline(f: NDArray) -> float:
-    r"""Squared error of predicting f: :math:`\sum_c f_c (1 - f_c)`."""
+    r"""Compute the squared error of predicting f: :math:`\sum_c f_c (1 - f_c)`."""
     return float(f @ (1 - f))
 
 
-def squared_error_softmax(z: NDArray, y: NDArray, share: NDArray, scratch: Scratch) -> NDArray:
-    r"""Squared error of a softmax, replacing z by delta.
+def squared_error_softmax(z: NDArray, y: NDArray, weight: NDArray, scratch: Scratch) -> NDArray:
+    r"""Compute the squared error of a softmax, and replace z by delta.
 
     .. math:: L = \sum_c e_c^2, \quad e = p - y, \qquad
         \frac{\partial L}{\partial z_c} = 2 p_c \Big(e_c - \sum_j e_j p_j\Big)
     """
-    return _squared_error(softmax(z, scratch), z, y, share, scratch)
+    return _squared_error(softmax(z, scratch), z, y, weight, scratch)
 
 
-def _squared_error(p: NDArray, z: NDArray, y: NDArray, share: NDArray, scratch: Scratch) -> NDArray:
-    """Squared error of the probabilities p of a softmax; fills z with delta, and q with share e."""
+def _squared_error(
+    p: NDArray, z: NDArray, y: NDArray, weight: NDArray, scratch: Scratch
+) -> NDArray:
+    """Compute the squared error of the probabilities p of a softmax, and fill z with delta.
+
+    scratch.q keeps weight * e.
+    """
     q = scratch.q
     e = np.subtract(p, y, z)
-    np.multiply(e, share, q)
+    np.multiply(e, weight, q)
     loss = inner(q, e)
     np.multiply(q, p, z)
     product(z, scratch.ones, scratch.row)  # (K, n, n_outputs) @ (K, n_outputs, 1)
@@ -121,14 +127,14 @@ def _squared_error(p: NDArray, z: NDArray, y: NDArray, share: NDArray, scratch: 
     return loss
 
 
-#: Share of the log loss in the guarded squared error.
+#: Factor of the log loss in the guarded squared error.
 GUARD = 0.1
 
 
 def guarded_squared_error_softmax(
-    z: NDArray, y: NDArray, share: NDArray, scratch: Scratch
+    z: NDArray, y: NDArray, weight: NDArray, scratch: Scratch
 ) -> NDArray:
-    r"""Squared error of a softmax and a tenth of its log loss, replacing z by delta.
+    r"""Compute the squared error of a softmax and a tenth of its log loss; replace z by delta.
 
     Where the true class has no probability at all, the squared error is flat, so that a class that
     is once given up in favour of another stays so. The log loss is steep there.
@@ -141,37 +147,39 @@ def guarded_squared_error_softmax(
     """
     p = softmax(z, scratch)
     z -= np.log(scratch.row, scratch.row)
-    loss = -GUARD * inner(share, np.multiply(y, z, scratch.q))
-    loss += _squared_error(p, z, y, share, scratch)
+    loss = -GUARD * inner(weight, np.multiply(y, z, scratch.q))
+    loss += _squared_error(p, z, y, weight, scratch)
     scratch.q *= GUARD
     z += scratch.q
     return loss
 
 
 def guarded_squared_error_baseline(f: NDArray) -> float:
-    """Squared error of predicting f, and a tenth of the log loss."""
+    """Compute the squared error of predicting f, and a tenth of the log loss."""
     return squared_error_baseline(f) + GUARD * log_loss_softmax_baseline(f)
 
 
-def log_loss_sigmoids(z: NDArray, y: NDArray, share: NDArray, scratch: Scratch) -> NDArray:
-    r"""Cross-entropy of sigmoid outputs, replacing z by delta.
+def log_loss_sigmoids(z: NDArray, y: NDArray, weight: NDArray, scratch: Scratch) -> NDArray:
+    r"""Compute the cross-entropy of sigmoid outputs, and replace z by delta.
 
     .. math:: L = \sum_c \log(1 + e^{z_c}) - y_c z_c, \qquad
         \frac{\partial L}{\partial z} = p - y
     """
-    loss = inner(share, np.logaddexp(0, z, scratch.p)) - inner(share, np.multiply(y, z, scratch.q))
+    loss = inner(weight, np.logaddexp(0, z, scratch.p)) - inner(
+        weight, np.multiply(y, z, scratch.q)
+    )
     np.subtract(sigmoids(z, scratch), y, z)
-    z *= share
+    z *= weight
     return loss
 
 
 def log_loss_sigmoids_baseline(f: NDArray) -> float:
-    """Cross-entropy of predicting f: the entropy of each label, summed."""
+    """Compute the cross-entropy of predicting f: the entropy of each label, summed."""
     return float((entr(f) + entr(1 - f)).sum())
 
 
-def log_loss_softmax(z: NDArray, y: NDArray, share: NDArray, scratch: Scratch) -> NDArray:
-    r"""Cross-entropy of a softmax, replacing z by delta.
+def log_loss_softmax(z: NDArray, y: NDArray, weight: NDArray, scratch: Scratch) -> NDArray:
+    r"""Compute the cross-entropy of a softmax, and replace z by delta.
 
     .. math:: L = -\sum_c y_c \log p_c, \quad \log p_c = z_c - \log \sum_j e^{z_j}, \qquad
         \frac{\partial L}{\partial z} = p - y
@@ -180,14 +188,14 @@ def log_loss_softmax(z: NDArray, y: NDArray, share: NDArray, scratch: Scratch) -
     """
     p = softmax(z, scratch)
     z -= np.log(scratch.row, scratch.row)
-    loss = -inner(share, np.multiply(y, z, scratch.q))
+    loss = -inner(weight, np.multiply(y, z, scratch.q))
     np.subtract(p, y, z)
-    z *= share
+    z *= weight
     return loss
 
 
 def log_loss_softmax_baseline(f: NDArray) -> float:
-    """Cross-entropy of predicting f: the entropy of the classes."""
+    """Compute the cross-entropy of predicting f: the entropy of the classes."""
     return float(entr(f).sum())
 
 
@@ -258,7 +266,7 @@ class Loss(NamedTuple):
     """One row of the table: a loss at a kind of output, and what it is without looking at X."""
 
     value_and_delta: Callable[[NDArray, NDArray, NDArray, Scratch], NDArray]
-    """Loss of each network, (K,), of z, y, share and scratch; replaces z by delta, in place."""
+    """Loss of each network, (K,), of z, y, weight and scratch; replaces z by delta, in place."""
     of_frequencies: Callable[[NDArray], float]
     """Loss of always predicting the frequencies f of the targets, (n_outputs,)."""
 

@@ -28,9 +28,9 @@ class HoldOut:
     def __call__(self, theta: NDArray) -> tuple[float, float]:
         """Return the loss and the score of the network with parameters theta, (n_params,)."""
         z = Network.from_theta(self.architecture, theta).outputs(self.X)
-        weight = np.ones(len(z)) if self.sample_weight is None else self.sample_weight
-        share = np.broadcast_to((weight / weight.sum())[:, None], z.shape).astype(z.dtype)
+        given = np.ones(len(z)) if self.sample_weight is None else self.sample_weight
+        weight = np.broadcast_to((given / given.sum())[:, None], z.shape).astype(z.dtype)
         row = LOSSES[self.architecture.loss, self.architecture.output]
         with np.errstate(over="ignore", invalid="ignore"):
-            loss = float(row.value_and_delta(z.copy(), self.Y, share, Scratch(z)))
+            loss = float(row.value_and_delta(z.copy(), self.Y, weight, Scratch(z)))
         return loss, self.score(theta, z, loss)

@@ -24,14 +24,14 @@ class Batch:
         Axes of the stack.
     X : ndarray of shape (K, n, n_features), or sparse matrix (n, n_features) for one network
         Inputs. Along an axis of the stack in which networks share their rows, the length is 1; so
-        also in y and share.
+        also in y and weight.
     y : ndarray of shape (K, n, n_outputs)
         Targets; its dtype is that of the computation.
 
     Attributes
     ----------
-    share : ndarray of shape (K, n, n_outputs)
-        Each row's share in the mean: 1 / n, or its weight over the sum of the batch's weights.
+    weight : ndarray of shape (K, n, n_outputs)
+        Normalised weight of each row: 1 / n, or its weight over the sum of the batch's weights.
     total : ndarray of shape () or (K, 1, 1)
         Number of rows, or the sum of their weights.
     """
@@ -39,16 +39,16 @@ class Batch:
     def __init__(self, sizes: Sequence[int], K: tuple[int, ...], X: NDArray, y: NDArray):
         n = y.shape[-2]
         self.X, self.y = X, y
-        self.share = np.full_like(y, 1 / n)
+        self.weight = np.full_like(y, 1 / n)
         self.total = np.array(n, dtype=y.dtype)
         self.work = Workspace(sizes, K, n, y.dtype)
         self.scratch = Scratch(self.work.z[-1])
 
     def set_weights(self, sample_weight: NDArray) -> None:
-        """Set the shares from weights (K, n)."""
+        """Normalise weights (K, n) of the rows."""
         total = sample_weight.sum(axis=-1, keepdims=True)
         total[total == 0] = np.inf  # a batch without any weight has no say, nor has its penalty
-        self.share[...] = (sample_weight / total)[..., None]
+        self.weight[...] = (sample_weight / total)[..., None]
         self.total = total[..., None]
 
 
@@ -81,7 +81,7 @@ class Objective:
         """Fill grad, and return the loss of each network, (K,)."""
         work = batch.work
         forward(self.layers, batch.X, self.activation, work.z)
-        loss = self.loss.value_and_delta(work.z[-1], batch.y, batch.share, batch.scratch)
+        loss = self.loss.value_and_delta(work.z[-1], batch.y, batch.weight, batch.scratch)
         backward(self.layers, batch.X, self.activation, work, self.grads)
         if self.penalised:
             np.multiply(self.weights, self.alpha / batch.total, self.penalty)

@@ -34,7 +34,7 @@ class NoImprovement:
     tol : float
         Least gain over the best score so far that counts as progress.
     n_iter_no_change : int or inf
-        Epochs without progress that are borne with.
+        Patience: epochs without progress before training has stalled.
     keep_best : bool
         Whether to keep a copy of the parameters of the best epoch.
     """
@@ -46,8 +46,8 @@ class NoImprovement:
     def update(self, state: StoppingState, score: float, theta: NDArray) -> StoppingState:
         """Take in the score of one more epoch.
 
-        A score that is not a number is no progress and no standstill either: it is never the best,
-        and resets the count, as any comparison with it fails.
+        A score that is not a number is never the best, and resets the count, as any comparison with
+        it fails.
         """
         count = state.count + 1 if score < state.best_score + self.tol else 0
         if not score > state.best_score:
