@@ -171,10 +171,17 @@ def test_layers_are_views_of_theta_weights_first():
     assert_array_equal(theta, np.tile([1] * 12 + [2] * 8 + [-1] * 4 + [-2] * 2, (2, 1)))
 
 
-def test_theta_of_undoes_layers_of():
-    theta = np.random.RandomState(0).normal(size=n_params((3, 4, 2)))
-    layers = layers_of(theta, (3, 4, 2))
-    assert_array_equal(theta_of([W for W, _ in layers], [b for _, b in layers]), theta)
+@pytest.mark.parametrize("K", [(), (1,), (3,)])
+def test_theta_of_undoes_layers_of(K):
+    sizes = (3, 4, 2)
+    theta = np.random.RandomState(0).normal(size=(*K, n_params(sizes)))
+    layers = layers_of(theta, sizes)
+    packed = theta_of([W for W, _ in layers], [b[..., 0, :] for _, b in layers])
+    assert_array_equal(packed, theta)
+    assert not np.shares_memory(packed, theta)
+    network = Network.from_theta(Architecture(sizes, "tanh", "softmax", "log_loss"), theta)
+    assert_array_equal(network.theta, theta)
+    assert all(np.shares_memory(part, theta) for part in network.coefs + network.intercepts)
 
 
 def test_weights_are_drawn_layer_by_layer_within_their_bounds():
@@ -311,6 +318,35 @@ def test_outputs_go_through_rows_in_blocks(container):
         assert_allclose(found, expected, rtol=1e-12)
 
 
+@pytest.mark.parametrize("scaled", [False, True])
+@pytest.mark.parametrize("container", [np.asarray, scipy.sparse.csr_matrix, scipy.sparse.csr_array])
+@pytest.mark.parametrize("hidden", [(), (8,), (2000, 5)], ids=str)
+@pytest.mark.parametrize("kind", OUTPUTS)
+def test_a_stack_of_networks_answers_as_each_of_them(kind, hidden, container, scaled):
+    rng = np.random.RandomState(0)
+    output, n_outputs = OUTPUTS[kind]
+    architecture = Architecture((5, *hidden, n_outputs), "logistic", output, "log_loss")
+    n = BLOCK_VALUES // 2000 + 7  # more than one block of the widest
+    X = container(rng.normal(1, 3, size=(n, 5)) * rng.binomial(1, 0.3, size=(n, 5)))
+    features = learn_scaling(X, None) if scaled else AS_THEY_ARE
+    theta = rng.normal(size=(3, n_params(architecture.sizes)))
+    stack = Network.from_theta(architecture, theta, features)
+    alone = [Network.from_theta(architecture, row, features) for row in theta]
+
+    def assert_same(found, expected):
+        assert found.shape == (3, n, *np.shape(expected)[2:])
+        assert_allclose(found, expected, rtol=1e-12, atol=1e-13)
+
+    for method in ("outputs", "probabilities", "log_probabilities"):
+        assert_same(getattr(stack, method)(X), [getattr(one, method)(X) for one in alone])
+    assert_same(stack.outputs(X, block_values=400), [one.outputs(X) for one in alone])
+    layers = [one.hidden_activations(X) for one in alone]
+    found = stack.hidden_activations(X)
+    assert [a.shape[-1] for a in found] == list(hidden)
+    for a, each in zip(found, zip(*layers, strict=True), strict=True):
+        assert_same(a, each)
+
+
 @settings(deadline=None, max_examples=60)
 @given(
     K=st.integers(1, 3),
@@ -324,10 +360,7 @@ def test_degenerate_shapes(K, n, n_features, hidden, kind, dtype):
     rng = np.random.RandomState(0)
     output, n_outputs = OUTPUTS[kind]
     sizes = (n_features, *hidden, n_outputs)
-    jobs = [
-        make_job(rng, n=n, sizes=sizes, output=output, dtype=dtype)
-        for _ in range(K)
-    ]
+    jobs = [make_job(rng, n=n, sizes=sizes, output=output, dtype=dtype) for _ in range(K)]
     objective, batch = stack_of(jobs)
     losses = objective.evaluate(batch)
     losses = np.atleast_1d(losses)
