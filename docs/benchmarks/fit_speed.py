@@ -39,7 +39,7 @@ from sklearn.neural_network import MLPClassifier
 from threadpoolctl import threadpool_info
 
 import sknn_scratch
-from sknn_scratch import ScratchMLPClassifier
+from sknn_scratch import MLP_CLASSIFIER_SETTINGS, ScratchMLPClassifier
 
 HERE = Path(__file__).parent
 
@@ -141,14 +141,7 @@ def settings(case: Case, epochs: int) -> dict[str, Any]:
 
 def our_estimator(case: Case, epochs: int) -> ScratchMLPClassifier:
     """Return this package's estimator, set to do what MLPClassifier does."""
-    return ScratchMLPClassifier(
-        **settings(case, epochs),
-        loss="log_loss",
-        init="glorot",
-        scale_features=False,
-        input_dropout=0.0,
-        weight_decay=0.0,
-    )
+    return ScratchMLPClassifier(**MLP_CLASSIFIER_SETTINGS | settings(case, epochs))
 
 
 def their_estimator(case: Case, epochs: int) -> MLPClassifier:

@@ -45,9 +45,11 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from sknn_scratch import ScratchMLPClassifier
-from sknn_scratch.network.propagation import draw_theta, glorot_bounds
-from sknn_scratch.training.loop import TrainingJob, train
+from sknn_scratch import MLP_CLASSIFIER_SETTINGS, ScratchMLPClassifier
+from sknn_scratch.network.initialisation import draw_theta, glorot_bounds
+from sknn_scratch.network.layers import Architecture
+from sknn_scratch.training.job import TrainingJob, TrainingState
+from sknn_scratch.training.loop import train
 from sknn_scratch.training.schedules import Schedule
 from sknn_scratch.training.solvers import Adam
 
@@ -59,17 +61,6 @@ SAME = {
     "batch_size": 32,
     "learning_rate": "constant",
     "random_state": 0,
-}
-
-#: What makes the work of ScratchMLPClassifier that of MLPClassifier.
-LIKE_SKLEARN = {
-    "alpha": 1e-4,
-    "beta_2": 0.999,
-    "init": "glorot",
-    "input_dropout": 0.0,
-    "loss": "log_loss",
-    "scale_features": False,
-    "weight_decay": 0.0,
 }
 
 GRID = {
@@ -126,7 +117,7 @@ def estimator(name: str, epochs: int) -> Pipeline:
     never = {"max_iter": epochs, "n_iter_no_change": epochs + 1}
     net = {
         SKLEARN: lambda: MLPClassifier(**SAME, **never),
-        OURS: lambda: ScratchMLPClassifier(**SAME, **LIKE_SKLEARN, **never),
+        OURS: lambda: ScratchMLPClassifier(**MLP_CLASSIFIER_SETTINGS | SAME | never),
         NOTHING: Trains,
     }[name]()
     return Pipeline([("scale", StandardScaler()), ("net", net)])
@@ -211,17 +202,14 @@ def job(sizes: tuple[int, ...], rows: int, epochs: int, seed: int) -> TrainingJo
     """Make a network to train on data made up at random."""
     rng = np.random.RandomState(seed)
     outputs = sizes[-1]
+    output = "logistic" if outputs == 1 else "softmax"
     Y = np.eye(outputs)[rng.randint(outputs, size=rows)] if outputs > 1 else None
     return TrainingJob(
         X=rng.normal(size=(rows, sizes[0])),
         Y=rng.randint(2, size=(rows, 1)).astype(float) if Y is None else Y,
         sample_weight=None,
-        sizes=sizes,
-        activation="logistic",
-        out_activation="logistic" if outputs == 1 else "softmax",
-        loss="log_loss",
-        theta=draw_theta(sizes, glorot_bounds(sizes, "logistic"), rng, np.float64),
-        rng=rng,
+        architecture=Architecture(sizes, "logistic", output, loss="log_loss"),
+        start=TrainingState(draw_theta(sizes, glorot_bounds(sizes, "logistic"), rng), rng),
         solver=Adam(),
         schedule=Schedule("constant", 0.001),
         alpha=0.0,
