@@ -4,6 +4,7 @@ The checks are functions of source text or of a folder, so that each is also sho
 """
 
 import ast
+import re
 import sys
 import tomllib
 from graphlib import CycleError, TopologicalSorter
@@ -409,6 +410,79 @@ def test_public_classes_are_the_exported_ones():
     }
     assert [cls.name for cls in public_classes(sources)] == ["Open"]
     assert public_classes(sources)[0] is sources["shop"].body[0]
+
+
+def parameter_orders(source: str, name: str) -> dict[str, list[str]]:
+    """Parameters of an estimator in the order of its docstring, constraints and constructor."""
+    tree = ast.parse(source)
+    (cls,) = (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name)
+    doc = ast.get_docstring(cls).split("Parameters\n----------\n")[1].split("\nAttributes\n")[0]
+    (constraints,) = (
+        node.value
+        for node in cls.body
+        if isinstance(node, ast.AnnAssign) and node.target.id == "_parameter_constraints"
+    )
+    (init,) = (n for n in cls.body if isinstance(n, ast.FunctionDef) and n.name == "__init__")
+    return {
+        "docstring": re.findall(r"^(\w+) : ", doc, re.MULTILINE),
+        "constraints": [key.value for key in constraints.keys],
+        "signature": [a.arg for a in (*init.args.args[1:], *init.args.kwonlyargs)],
+        "body": [statement.targets[0].attr for statement in init.body],
+    }
+
+
+def test_parameters_stand_in_one_order_everywhere():
+    source = (PACKAGE / "estimator" / "classifier.py").read_text()
+    orders = parameter_orders(source, "ScratchMLPClassifier")
+    assert len(orders["docstring"]) > 20
+    assert all(order == orders["docstring"] for order in orders.values())
+
+
+# ---------------------------------------------------------------- sizes
+
+LONGEST = {ast.Module: 500, ast.ClassDef: 400, ast.FunctionDef: 60}
+
+
+def lines_of(node: ast.Module | ast.ClassDef | ast.FunctionDef, source: str) -> int:
+    """Lines of code: of a class without its docstring, of a function also without its signature."""
+    if isinstance(node, ast.Module):
+        return len(source.splitlines())
+    body = node.body[1:] if ast.get_docstring(node) else node.body
+    if not body:
+        return 0
+    first = body[0].lineno if isinstance(node, ast.FunctionDef) else node.lineno
+    docstring = (
+        0
+        if isinstance(node, ast.FunctionDef) or not ast.get_docstring(node)
+        else (node.body[0].end_lineno - node.body[0].lineno + 1)
+    )
+    return body[-1].end_lineno - first + 1 - docstring
+
+
+def too_long(source: str) -> list[str]:
+    """Modules, classes and functions with more lines than they should have."""
+    return [
+        getattr(node, "name", "module")
+        for node in ast.walk(ast.parse(source))
+        if (most := LONGEST.get(type(node))) is not None and lines_of(node, source) > most
+    ]
+
+
+@pytest.mark.parametrize(
+    "path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE))
+)
+def test_nothing_is_too_long(path):
+    assert too_long(path.read_text()) == []
+
+
+def test_what_is_too_long_is_found():
+    lines = "    x = 1\n"
+    assert too_long("def f():\n" + 60 * lines) == []
+    assert too_long("def f():\n" + 61 * lines) == ["f"]
+    assert too_long('def f():\n    """\n' + 70 * "    a\n" + '    """\n' + lines) == []
+    assert too_long("class A:\n" + 400 * lines) == ["A"]
+    assert too_long('class A:\n    """\n' + 70 * "    a\n" + '    """\n' + 399 * lines) == []
+    assert too_long("x = 1\n" * 501) == ["module"]
 
 
 # ---------------------------------------------------------------- the top level
