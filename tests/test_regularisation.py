@@ -1,6 +1,7 @@
 """What holds a network back: weight decay scaled by the noise, inputs left out."""
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -201,10 +202,10 @@ def test_on_average_the_masked_batch_is_the_batch(container):
         np.random.RandomState(0),
         sizes=(6, 3, 2),
         input_dropout=0.3,
-        dropout_rng=np.random.RandomState(1),
+        start={"dropout_rng": np.random.RandomState(1)},
     )
     X = job.X
-    job.X = container(X)
+    job = replace(job, X=container(X))
     stack, drawn = Stack([job]), []
     for _ in range(2000):
         x = stack.sampler.gather(slice(7)).X
@@ -221,8 +222,14 @@ def test_on_average_the_masked_batch_is_the_batch(container):
 
 
 def test_networks_that_leave_nothing_out_see_everything():
-    jobs = [make_job(np.random.RandomState(k)) for k in range(2)]
-    jobs[1].input_dropout, jobs[1].dropout_rng = 0.5, np.random.RandomState(0)
+    jobs = [
+        make_job(np.random.RandomState(0)),
+        make_job(
+            np.random.RandomState(1),
+            input_dropout=0.5,
+            start={"dropout_rng": np.random.RandomState(0)},
+        ),
+    ]
     stack = Stack(jobs)
     for _ in range(5):
         batch = stack.sampler.gather(slice(7))

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.utils import gen_batches
 
-from sknn_scratch.training.sampling import batch_slices, equal_batches
-from sknn_scratch.training.schedules import Schedule, learning_rate_for, planned_epochs
+from sknn_scratch.estimator.plan import equal_batches, learning_rate_for, planned_epochs
+from sknn_scratch.training.sampling import batch_slices
+from sknn_scratch.training.schedules import Schedule
 from sknn_scratch.training.solvers import SGD, Adam, stacked
-from sknn_scratch.training.stopping import NoImprovement
+from sknn_scratch.training.stopping import NoImprovement, StoppingState
 
 
 def adam_by_the_book(theta, grads, lr, beta_1, beta_2, epsilon):
@@ -126,20 +127,30 @@ def test_only_an_adaptive_rate_comes_down_on_a_plateau_and_not_for_ever():
     assert lowered == [True] * 8 + [False] * 2
 
 
+def states_after(rule, scores):
+    """State of the rule after each score; the parameters of an epoch are its score."""
+    state, states = StoppingState(), []
+    for score in scores:
+        state = rule.update(state, score, np.array([score]))
+        states.append(state)
+    return states
+
+
 def test_stopping_counts_epochs_without_progress():
     rule = NoImprovement(tol=0.5, n_iter_no_change=2, keep_best=True)
-    scores = [1.0, 1.2, 2.0, 2.4, 2.1, 2.2]
-    stalled = [rule.update(score, np.array([score])) for score in scores]
-    assert stalled == [False, False, False, False, False, True]
-    assert (rule.best_score, rule.count) == (2.4, 3)
-    assert_array_equal(rule.best_theta, [2.4])
+    states = states_after(rule, [1.0, 1.2, 2.0, 2.4, 2.1, 2.2])
+    assert [state.count for state in states] == [0, 1, 0, 1, 2, 3]
+    assert [rule.has_stalled(state) for state in states] == [False] * 5 + [True]
+    assert [state.best_score for state in states] == [1.0, 1.2, 2.0, 2.4, 2.4, 2.4]
+    assert_array_equal(states[-1].best_theta, [2.4])
 
 
 def test_stopping_keeps_a_copy_and_only_if_asked():
     theta = np.zeros(2)
-    keeping, forgetting = (NoImprovement(0.0, 1, keep_best=keep) for keep in (True, False))
-    for rule in (keeping, forgetting):
-        rule.update(1.0, theta)
+    keeping, forgetting = (
+        NoImprovement(0.0, 1, keep_best=keep).update(StoppingState(), 1.0, theta)
+        for keep in (True, False)
+    )
     theta += 1
     assert_array_equal(keeping.best_theta, [0, 0])
     assert forgetting.best_theta is None
@@ -147,10 +158,12 @@ def test_stopping_keeps_a_copy_and_only_if_asked():
 
 def test_stopping_with_nan_and_with_infinite_patience():
     rule = NoImprovement(tol=0.0, n_iter_no_change=math.inf, keep_best=False)
-    assert not any(rule.update(float(score), np.zeros(1)) for score in range(150, 0, -1))
-    assert rule.count == 149
-    assert not rule.update(math.nan, np.zeros(1))
-    assert (rule.best_score, rule.count) == (150.0, 0)
+    states = states_after(rule, map(float, range(150, 0, -1)))
+    assert not any(map(rule.has_stalled, states))
+    assert states[-1].count == 149
+    after = rule.update(states[-1], math.nan, np.zeros(1))
+    assert not rule.has_stalled(after)
+    assert (after.best_score, after.count) == (150.0, 0)
 
 
 @pytest.mark.parametrize(("n", "batch_size"), [(1, 1), (10, 3), (10, 10), (9, 3)])

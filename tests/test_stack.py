@@ -1,6 +1,7 @@
 """A stack of networks equals its networks trained one by one."""
 
 import itertools
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -9,11 +10,18 @@ from jobs import make_job
 from numpy.testing import assert_allclose, assert_array_equal
 
 from sknn_scratch.network.activations import ACTIVATIONS
-from sknn_scratch.network.losses import chance_loss
-from sknn_scratch.training.loop import SolverProgress, Stack, state_of, train
+from sknn_scratch.network.losses import LOSSES
+from sknn_scratch.training.grouping import stack_key, stream_key
+from sknn_scratch.training.loop import Stack, train
 from sknn_scratch.training.schedules import Schedule
 from sknn_scratch.training.solvers import SGD, Adam
 from sknn_scratch.training.stopping import NoImprovement
+
+
+def sources_of(state):
+    """States of the sources of random numbers."""
+    sources = (state.rng, state.dropout_rng)
+    return [source and pickle.dumps(source.get_state(legacy=False)) for source in sources]
 
 
 def assert_same_as_alone(make_jobs):
@@ -22,20 +30,25 @@ def assert_same_as_alone(make_jobs):
     alone = [train([job])[0] for job in make_jobs()]
     for a, b in zip(together, alone, strict=True):
         assert_allclose(a.theta, b.theta, rtol=1e-10, atol=1e-14)
-        for name in ("loss_curve", "validation_loss_curve", "scores"):
+        for name in ("loss_curve", "validation_loss_curve", "scores", "noise"):
             assert_allclose(getattr(a, name), getattr(b, name), rtol=1e-10)
-        assert (a.n_iter, a.reason) == (b.n_iter, b.reason)
-        assert (a.progress.steps, a.progress.plateaus) == (b.progress.steps, b.progress.plateaus)
-        assert_allclose(a.progress.noise, b.progress.noise, rtol=1e-10)
-        for name in a.progress.state:
-            assert_allclose(a.progress.state[name], b.progress.state[name], rtol=1e-9, atol=1e-14)
+        for name in ("n_iter", "stop_reason", "steps", "plateaus", "samples_seen"):
+            assert getattr(a, name) == getattr(b, name), name
+        assert a.stopping.count == b.stopping.count
+        assert_allclose(a.stopping.best_score, b.stopping.best_score, rtol=1e-10)
+        assert a.solver.keys() == b.solver.keys()
+        for name in a.solver:
+            assert_allclose(a.solver[name], b.solver[name], rtol=1e-9, atol=1e-14)
+        assert sources_of(a) == sources_of(b)
+        assert_array_equal(a.order, b.order)
+    assert len({id(result.rng) for result in together}) == len(together)
     return together
 
 
-@pytest.mark.parametrize("out_activation", ["softmax", "logistic"])
+@pytest.mark.parametrize("output", ["softmax", "logistic"])
 @pytest.mark.parametrize("loss", ["squared_error", "log_loss"])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_networks_that_differ_in_all_that_may_differ(activation, loss, out_activation):
+def test_networks_that_differ_in_all_that_may_differ(activation, loss, output):
     def make_jobs():
         rng = np.random.RandomState(0)
         return [
@@ -43,7 +56,7 @@ def test_networks_that_differ_in_all_that_may_differ(activation, loss, out_activ
                 rng,
                 n=23,
                 sizes=(4, 5, 3, 2),
-                out_activation=out_activation,
+                output=output,
                 activation=activation,
                 loss=loss,
                 weighted=k % 2 == 0,
@@ -76,21 +89,23 @@ def test_inputs_left_out_and_decay_scaled_by_the_noise(rates):
                 max_iter=[12, 8, 20][k],
                 weight_decay=[2.0, 0.5, 1.0][k],
                 input_dropout=rate,
-                dropout_rng=np.random.RandomState(k) if rate else None,
-                progress=SolverProgress(noise=[0.0, 1.0, 0.3][k]),
+                start={
+                    "dropout_rng": np.random.RandomState(k) if rate else None,
+                    "noise": [0.0, 1.0, 0.3][k],
+                },
             )
-            if k < 2:
-                job.chance = chance_loss(job.loss, job.out_activation, job.Y, job.sample_weight)
-            jobs.append(job)
+            loss = LOSSES["squared_error", "softmax"]
+            baseline = loss.baseline(job.Y, job.sample_weight) if k < 2 else None
+            jobs.append(replace(job, baseline=baseline))
         return jobs
 
     together = assert_same_as_alone(make_jobs)
     for k, (job, result) in enumerate(zip(make_jobs(), together, strict=True)):
-        if job.chance is None:
-            assert result.progress.noise == 0.3
+        if job.baseline is None:
+            assert result.noise == 0.3
         else:
-            noise = result.loss_curve[[3, 2][k] - 1] / job.chance
-            assert result.progress.noise == pytest.approx(min(1, noise), rel=1e-12)
+            noise = result.loss_curve[[3, 2][k] - 1] / job.baseline
+            assert result.noise == pytest.approx(min(1, noise), rel=1e-12)
 
 
 def streams_of_jobs(counts, max_iter, **changes):
@@ -105,8 +120,13 @@ def streams_of_jobs(counts, max_iter, **changes):
                 n=23,
                 batch_size=5,
                 sample_weight=rows.sample_weight,
+                X=rows.X,
+                Y=rows.Y,
                 input_dropout=0.3 * stream,
-                dropout_rng=np.random.RandomState(stream) if stream else None,
+                start={
+                    "rng": np.random.RandomState(stream),
+                    "dropout_rng": np.random.RandomState(stream) if stream else None,
+                },
                 solver=Adam(beta_1=0.9 - 0.1 * k, beta_2=0.99),
                 schedule=Schedule("cosine", 0.01 * (k + 1)),
                 alpha=0.1 * k,
@@ -114,7 +134,6 @@ def streams_of_jobs(counts, max_iter, **changes):
                 max_iter=next(max_iter),
                 **changes,
             )
-            job.X, job.Y, job.rng = rows.X, rows.Y, np.random.RandomState(stream)
             jobs.append(job)
     return jobs
 
@@ -137,45 +156,41 @@ def test_networks_that_see_the_same_rows_share_them(counts, axes, loss):
     assert_same_as_alone(lambda: make_jobs([3, 6, 5, 9]))
 
 
-def test_sources_of_random_numbers_go_on_where_training_has_left_them():
-    def states(jobs):
-        return [(state_of(job.rng), state_of(job.dropout_rng)) for job in jobs]
-
+def test_sources_of_random_numbers_go_on_from_where_each_network_has_left():
     def make_jobs():
         return streams_of_jobs((2, 2), itertools.cycle([3, 6, 6, 6]))
 
-    together, alone = make_jobs(), make_jobs()
-    sources = [(job.rng, job.dropout_rng) for job in together]
-    train(together)
-    for job in alone:
-        train([job])
-    assert states(together) == states(alone)
-    assert [(job.rng, job.dropout_rng) for job in together] == sources
+    # While one has left the other two go on with the stream that they had in common.
+    together = assert_same_as_alone(make_jobs)
+    assert [result.n_iter for result in together] == [3, 6, 6, 6]
+    assert sources_of(together[0]) != sources_of(together[1])
 
 
 def test_stream_key_tells_apart_who_sees_other_rows():
     job, source = make_job(np.random.RandomState(0), weighted=True), np.random.RandomState
 
-    def key(**changes):
-        return replace(job, **({"rng": source(0)} | changes)).stream_key()
+    def key(start=None, **changes):
+        start = replace(job.start, **{"rng": source(0)} | (start or {}))
+        return stream_key(replace(job, start=start, **changes))
 
-    assert key() == key(rng=source(0), alpha=1.0, theta=job.theta + 1, solver=SGD())
+    assert key() == key({"rng": source(0), "theta": job.start.theta + 1}, alpha=1.0, solver=SGD())
     drawn = source(0)
     drawn.normal()
-    for changes in (
-        {"X": job.X.copy()},
-        {"Y": job.Y.copy()},
-        {"sample_weight": job.sample_weight.copy()},
-        {"rng": source(1)},
-        {"rng": drawn},
-        {"shuffle": False},
-        {"input_dropout": 0.1, "dropout_rng": source(0)},
-        {"resume": job.start()},
+    for start, changes in (
+        ({}, {"X": job.X.copy()}),
+        ({}, {"Y": job.Y.copy()}),
+        ({}, {"sample_weight": job.sample_weight.copy()}),
+        ({"rng": source(1)}, {}),
+        ({"rng": drawn}, {}),
+        ({}, {"shuffle": False}),
+        ({"dropout_rng": source(0)}, {"input_dropout": 0.1}),
+        ({"n_iter": 1}, {}),
     ):
-        assert key() != key(**changes), changes
-    dropping = {"input_dropout": 0.1, "dropout_rng": source(0)}
-    assert key(**dropping) != key(**dropping | {"dropout_rng": source(1)})
-    assert key(**dropping) != key(**dropping | {"input_dropout": 0.2})
+        assert key() != key(start, **changes), (start, changes)
+    dropping = {"dropout_rng": source(0)}, {"input_dropout": 0.1}
+    assert key(dropping[0], **dropping[1]) == key({"dropout_rng": source(0)}, input_dropout=0.1)
+    assert key(dropping[0], **dropping[1]) != key({"dropout_rng": source(1)}, input_dropout=0.1)
+    assert key(dropping[0], **dropping[1]) != key({"dropout_rng": source(0)}, input_dropout=0.2)
 
 
 @pytest.mark.parametrize("nesterov", [False, True])
@@ -196,8 +211,8 @@ def test_sgd_with_schedules_and_stopping(nesterov):
         ]
 
     together = assert_same_as_alone(make_jobs)
-    assert {result.reason for result in together} == {"stalled", "max_iter"}
-    assert together[0].progress.plateaus > 0
+    assert {result.stop_reason for result in together} == {"stalled", "max_iter"}
+    assert together[0].plateaus > 0
 
 
 def test_each_network_gets_its_own_records_and_best_parameters():
@@ -211,24 +226,24 @@ def test_each_network_gets_its_own_records_and_best_parameters():
             job = make_job(
                 rng,
                 max_iter=4 + k,
-                validate=lambda theta: (theta[0], float(-np.abs(theta).sum())),
+                hold_out=lambda theta: (theta[0], float(-np.abs(theta).sum())),
                 stopping=NoImprovement(0.0, np.inf, keep_best=True),
-                watchers=[lambda epoch, k=k: seen[k].append(epoch)],
+                callbacks=[lambda epoch, k=k: seen[k].append(epoch)],
             )
             jobs.append(job)
         return jobs
 
     jobs = make_jobs()
     results = train(jobs)
-    for k, (job, result) in enumerate(zip(jobs, results, strict=True)):
+    for k, result in enumerate(results):
         assert [epoch.number for epoch in seen[k]] == list(range(1, 5 + k))
         assert [epoch.loss for epoch in seen[k]] == result.loss_curve
         assert [epoch.validation_loss for epoch in seen[k]] == result.validation_loss_curve
         assert [epoch.score for epoch in seen[k]] == result.scores
         assert result.validation_loss_curve[-1] == result.theta[0]
         assert len(result.scores) == result.n_iter == 4 + k
-        assert job.stopping.best_score == max(result.scores)
-        assert -np.abs(job.stopping.best_theta).sum() == max(result.scores)
+        assert result.stopping.best_score == max(result.scores)
+        assert -np.abs(result.stopping.best_theta).sum() == max(result.scores)
 
 
 def test_a_network_that_diverges_leaves_and_the_others_go_on():
@@ -248,7 +263,7 @@ def test_a_network_that_diverges_leaves_and_the_others_go_on():
         return jobs
 
     results = train(make_jobs())
-    assert [result.reason for result in results] == ["max_iter", "diverged", "max_iter"]
+    assert [result.stop_reason for result in results] == ["max_iter", "diverged", "max_iter"]
     assert results[1].n_iter < 60
     (alone,) = train([make_jobs()[2]])
     assert_allclose(results[2].theta, alone.theta, rtol=1e-10)
@@ -261,10 +276,10 @@ def test_an_interrupt_keeps_what_every_network_has_learnt():
         if epoch.number == 3:
             raise KeyboardInterrupt
 
-    jobs = [make_job(rng), make_job(rng, watchers=[interrupt])]
-    start = [job.theta.copy() for job in jobs]
+    jobs = [make_job(rng), make_job(rng, callbacks=[interrupt])]
+    start = [job.start.theta.copy() for job in jobs]
     results = train(jobs)
-    assert [result.reason for result in results] == ["interrupted"] * 2
+    assert [result.stop_reason for result in results] == ["interrupted"] * 2
     assert [result.n_iter for result in results] == [3, 3]
     for theta, result in zip(start, results, strict=True):
         assert np.abs(result.theta - theta).max() > 1e-3
@@ -273,15 +288,16 @@ def test_an_interrupt_keeps_what_every_network_has_learnt():
 def test_a_job_keeps_its_own_parameters_and_data():
     rng = np.random.RandomState(5)
     job = make_job(rng, weighted=True)
-    before = [job.theta.copy(), job.X.copy(), job.Y.copy(), job.sample_weight.copy()]
+    arrays = [job.start.theta, job.X, job.Y, job.sample_weight]
+    before = [array.copy() for array in arrays]
     train([job])
-    for array, copy in zip([job.theta, job.X, job.Y, job.sample_weight], before, strict=True):
+    for array, copy in zip(arrays, before, strict=True):
         assert_array_equal(array, copy)
 
 
 def test_stack_key_tells_apart_what_cannot_share_a_stack():
     def key(**changes):
-        return make_job(np.random.RandomState(0), **changes).stack_key()
+        return stack_key(make_job(np.random.RandomState(0), **changes))
 
     assert key() == key(alpha=1.0, weight_decay=0.5, max_iter=9, solver=Adam(0.5), weighted=True)
     for changes in (
@@ -290,7 +306,7 @@ def test_stack_key_tells_apart_what_cannot_share_a_stack():
         {"batch_size": 3},
         {"activation": "relu"},
         {"loss": "log_loss"},
-        {"out_activation": "logistic"},
+        {"output": "logistic"},
         {"dtype": np.float32},
         {"solver": SGD()},
     ):
@@ -310,6 +326,6 @@ def test_weight_decay_shrinks_weights_and_not_biases():
         sample_weight=np.zeros(7),
     )
     (result,) = train([job])
-    expected = job.theta.copy()
+    expected = job.start.theta.copy()
     expected[:20] *= (1 - lr * decay) ** steps
     assert_allclose(result.theta, expected, rtol=1e-12)

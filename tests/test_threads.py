@@ -10,10 +10,12 @@ from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from sknn_scratch import ScratchMLPClassifier
-from sknn_scratch.network.activations import Activation
-from sknn_scratch.network.propagation import layers_of, n_params, output
+from sknn_scratch.network.activations import ACTIVATIONS, Activation
+from sknn_scratch.network.layers import Architecture, n_params
+from sknn_scratch.network.model import Network
 from sknn_scratch.network.threads import NEVER_SHARED, WORTH_SHARING, threads_for
-from sknn_scratch.training.loop import train, train_lbfgs
+from sknn_scratch.training.lbfgs import train_lbfgs
+from sknn_scratch.training.loop import train
 
 
 def blas_threads():
@@ -58,7 +60,7 @@ def test_training_limits_its_own_threads_only(two_threads, train_one):
         np.random.RandomState(0),
         sizes=(3, 600, 500, 2),
         max_iter=2,
-        watchers=[lambda epoch: seen.append(blas_threads())],
+        callbacks=[lambda epoch: seen.append(blas_threads())],
     )
     train_one(job)
     assert set(seen) == {1}
@@ -70,7 +72,7 @@ def test_the_limit_ends_with_an_error_too(two_threads):
         raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        train([make_job(np.random.RandomState(0), sizes=(3, 600, 500, 2), watchers=[fail])])
+        train([make_job(np.random.RandomState(0), sizes=(3, 600, 500, 2), callbacks=[fail])])
     assert blas_threads() == 2
 
 
@@ -90,20 +92,22 @@ def test_a_fit_does_not_depend_on_the_number_of_threads(shape, hidden, settings)
         assert_array_equal(one, other)
 
 
-def test_largest_product_of_a_job():
-    job = make_job(np.random.RandomState(0), sizes=(3, 50, 20, 2))
-    assert job.largest_product(10) == 10 * 50 * 20
+def test_largest_product_of_a_network():
+    architecture = Architecture((3, 50, 20, 2), "tanh", "softmax", "log_loss")
+    assert architecture.largest_product(10) == 10 * 50 * 20
 
 
-def test_predicting_limits_its_own_threads_only(two_threads):
+def test_predicting_limits_its_own_threads_only(two_threads, monkeypatch):
     seen = []
-
-    def look(z):
-        seen.append(blas_threads())
-
-    layers = layers_of(np.zeros(n_params((3, 100, 1))), (3, 100, 1))
-    output(layers, np.zeros((2000, 3)), Activation(look, None, 1.0))
+    looking = Activation(lambda z: seen.append(blas_threads()), None, 1.0)
+    monkeypatch.setitem(ACTIVATIONS, "looking", looking)
+    architecture = Architecture((3, 100, 1), "looking", "logistic", "log_loss")
+    network = Network.from_theta(architecture, np.zeros(n_params(architecture.sizes)))
+    network.outputs(np.zeros((2000, 3)))
     assert seen == [1]
-    output(layers, np.zeros((1, 3)), Activation(look, None, 1.0))
+    network.outputs(np.zeros((1, 3)))
     assert seen == [1, 2]
+    network.hidden_activations(np.zeros((2000, 3)))
+    network.hidden_activations(np.zeros((1, 3)))
+    assert seen == [1, 2, 1, 2]
     assert blas_threads() == 2
