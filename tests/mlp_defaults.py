@@ -1,10 +1,19 @@
 """ScratchMLPClassifier with the constructor of MLPClassifier: its parameters, its defaults."""
 
-from sknn_scratch import ScratchMLPClassifier
+from sknn_scratch import MLP_CLASSIFIER_SETTINGS, ScratchMLPClassifier
+
+#: What MLPClassifier has no parameter for, and how it is there.
+WITHOUT_A_CHOICE = {
+    name: MLP_CLASSIFIER_SETTINGS[name]
+    for name in ("init", "scale_features", "loss", "weight_decay", "input_dropout")
+}
 
 
 class MLPDefaults(ScratchMLPClassifier):
-    """Stand-in for MLPClassifier that can be set in no way in which MLPClassifier cannot."""
+    """Stand-in for MLPClassifier that can be set in no way in which MLPClassifier cannot.
+
+    But for the name of the automatic ``batch_size``, which is "at_most_200" here.
+    """
 
     def __init__(
         self,
@@ -13,7 +22,7 @@ class MLPDefaults(ScratchMLPClassifier):
         *,
         solver="adam",
         alpha=0.0001,
-        batch_size="auto",
+        batch_size="at_most_200",
         learning_rate="constant",
         learning_rate_init=0.001,
         power_t=0.5,
@@ -43,12 +52,6 @@ class MLPDefaults(ScratchMLPClassifier):
             learning_rate_init=learning_rate_init,
             power_t=power_t,
             max_iter=max_iter,
-            loss="log_loss",
-            init="glorot",
-            scale_features=False,
-            input_dropout=0.0,
-            weight_decay=0.0,
-            dtype=None,
             shuffle=shuffle,
             random_state=random_state,
             tol=tol,
@@ -63,8 +66,5 @@ class MLPDefaults(ScratchMLPClassifier):
             epsilon=epsilon,
             n_iter_no_change=n_iter_no_change,
             max_fun=max_fun,
+            **WITHOUT_A_CHOICE,
         )
-
-    def _batch_size(self, n):
-        """Rows of a batch, "auto" as MLPClassifier means it."""
-        return min(200, n) if self.batch_size == "auto" else super()._batch_size(n)

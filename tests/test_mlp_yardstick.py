@@ -23,6 +23,8 @@ import sklearn
 from mlp_defaults import MLPDefaults
 from sklearn.neural_network import MLPClassifier
 
+from sknn_scratch import MLP_CLASSIFIER_SETTINGS, ScratchMLPClassifier
+
 THEIRS, NOT_OURS = "MLPClassifier", "MLPRegressor"
 
 # It fits a y with one class only. That is an error here: see test_one_class_is_an_error.
@@ -144,8 +146,20 @@ def test_they_are_put_to_our_class():
 
 
 def test_our_stand_in_has_their_constructor():
-    assert inspect.signature(MLPDefaults) == inspect.signature(MLPClassifier)
-    assert MLPDefaults().get_params() == MLPClassifier().get_params()
+    other_name = {"batch_size": "at_most_200"}
+    theirs = inspect.signature(MLPClassifier)
+    renamed = [
+        parameter.replace(default=other_name.get(name, parameter.default))
+        for name, parameter in theirs.parameters.items()
+    ]
+    assert inspect.signature(MLPDefaults) == theirs.replace(parameters=renamed)
+    assert MLPClassifier().batch_size == "auto"
+    assert MLPDefaults().get_params() == MLPClassifier().get_params() | other_name
+
+
+def test_our_stand_in_is_the_classifier_with_the_settings_of_theirs():
+    plain = ScratchMLPClassifier(**MLP_CLASSIFIER_SETTINGS)
+    assert vars(MLPDefaults()) == vars(plain)
 
 
 def test_the_selection_reads_names_and_underscores():

@@ -31,7 +31,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import scale
 from sklearn.utils import shuffle
 
-from sknn_scratch import ScratchMLPClassifier
+from sknn_scratch import MLP_CLASSIFIER_SETTINGS, ScratchMLPClassifier
 
 ACTIVATIONS = ["identity", "logistic", "tanh", "relu"]
 SKLEARN = tuple(map(int, sklearn.__version__.split(".")[:2]))
@@ -218,6 +218,16 @@ def test_grid_with_weights(task, activation, solver):
     assert distance(ours, fitted(MLPDefaults, params, X, y)) > 1e-3
 
 
+@tasks
+def test_the_defaults_of_mlpclassifier(task):
+    X, y = DATA[task]  # two batches of the automatic size, but for iris, which is one
+    seed = {"random_state": 3}
+    ours = fitted(ScratchMLPClassifier, MLP_CLASSIFIER_SETTINGS | seed, X, y)
+    theirs = fitted(MLPClassifier, seed, X, y)
+    assert ours.batch_size_ == min(200, len(X))
+    assert_same_fit(ours, theirs, X)
+
+
 # ---------------------------------------------------------------- one setting at a time
 
 VARIANTS = {
@@ -236,7 +246,7 @@ VARIANTS = {
     "batches of one row": settings("sgd", batch_size=1, learning_rate_init=0.005, max_iter=15),
     "batches of 7 rows": settings("adam", batch_size=7),
     "one batch": settings("adam", batch_size=150),
-    "automatic batches": settings("sgd", batch_size="auto"),
+    "automatic batches": {k: v for k, v in settings("sgd").items() if k != "batch_size"},
     "early stopping": settings("adam", early_stopping=True, max_iter=40, n_iter_no_change=15),
     "early stopping, sgd": settings("sgd", early_stopping=True, validation_fraction=0.3),
     "early stopping, adaptive": settings(
