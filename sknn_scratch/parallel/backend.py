@@ -12,7 +12,15 @@ from typing import Any
 import joblib
 from joblib.parallel import ParallelBackendBase
 
-from sknn_scratch.parallel.meeting import MAX_STACK, Crew, Limits, Meeting, Pending, Task, here
+from sknn_scratch.parallel.meeting import (
+    MAX_STACK,
+    Crew,
+    JoblibTask,
+    Limits,
+    Meeting,
+    Pending,
+    here,
+)
 
 
 def _checked(max_stack: Any) -> Any:
@@ -83,7 +91,7 @@ class StackedBackend(ParallelBackendBase):
         """Begin a call: a meeting of its own, or part of that of the task which makes the call."""
         with self.lock:
             if self.users == 0:
-                task: Task | None = getattr(here, "task", None)
+                task: JoblibTask | None = getattr(here, "task", None)
                 if task is not None:
                     self.crew = Crew(task.crew.meeting, task.crew)
                 else:
@@ -109,7 +117,7 @@ class StackedBackend(ParallelBackendBase):
         self, func: Callable[[], Any], callback: Callable[[Future], Any] | None = None
     ) -> Pending:
         """Take a task to run."""
-        task = Task(func, self.crew)
+        task = JoblibTask(func, self.crew)
         if callback is not None:
             task.pending.add_done_callback(callback)
         self.crew.meeting.submit(task)

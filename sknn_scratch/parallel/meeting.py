@@ -96,7 +96,7 @@ class Failure(NamedTuple):
     traceback: TracebackType | None
 
 
-class Task:
+class JoblibTask:
     """A function to call, and where its thread stands."""
 
     def __init__(self, call: Callable[[], Any], crew: Crew):
@@ -105,7 +105,7 @@ class Task:
         self.thread: threading.Thread | None = None
         self.turn = threading.Event()
         self.job: TrainingJob
-        self.stack: list[Task] | None = None
+        self.stack: list[JoblibTask] | None = None
         """The stack that its thread is to train."""
         self.trained: TrainingState | Failure
 
@@ -165,22 +165,22 @@ class Meeting:
     def __init__(self, cores: int, limits: Limits):
         self.cores, self.limits, self.max_stack = cores, limits, limits.max_stack
         self.lock = threading.Lock()
-        self.queue: list[tuple[int, int, Task]] = []
+        self.queue: list[tuple[int, int, JoblibTask]] = []
         """Heap of tasks that have not begun, those of inner calls first."""
         self.numbers = count()
         self.threads: list[threading.Thread] = []
-        self.running: dict[Task, float] = {}
+        self.running: dict[JoblibTask, float] = {}
         """Tasks that run, and since when."""
-        self.waiting: list[Task] = []
-        self.stacks: deque[list[Task]] = deque()
+        self.waiting: list[JoblibTask] = []
+        self.stacks: deque[list[JoblibTask]] = deque()
         """What is yet to be trained of those who have met."""
         self.training = False
         """Whether a stack is being trained here."""
-        self.away: list[list[Task]] = []
+        self.away: list[list[JoblibTask]] = []
         """Stacks that are being trained in processes."""
         self.wanted: Path | None = None
         """A file that is there as long as anybody wants what is trained in processes."""
-        self.line: deque[Task] = deque()
+        self.line: deque[JoblibTask] = deque()
         self.under_way = 0
         """Tasks that have begun and not ended, but for those that wait for an inner call."""
         self.largest = 1
@@ -194,26 +194,26 @@ class Meeting:
 
     # ------------------------------------------------------------ what happens
 
-    def submit(self, task: Task) -> None:
+    def submit(self, task: JoblibTask) -> None:
         """Take a task to run."""
         with self.lock:
             heapq.heappush(self.queue, (-task.crew.depth, next(self.numbers), task))
             self._advance()
 
-    def pause(self, task: Task) -> None:
+    def pause(self, task: JoblibTask) -> None:
         """Note that a task does not run any more: it has ended, or waits for an inner call."""
         with self.lock:
             self.running.pop(task, None)
             self.under_way -= 1
             self._advance()
 
-    def resume(self, task: Task) -> None:
+    def resume(self, task: JoblibTask) -> None:
         """Note that a task whose inner call has ended runs on."""
         with self.lock:
             self.running[task] = time.monotonic()
             self.under_way += 1
 
-    def train(self, task: Task, job: TrainingJob) -> TrainingState:
+    def train(self, task: JoblibTask, job: TrainingJob) -> TrainingState:
         """Wait until the job has been trained."""
         with self.lock:
             if task.crew.is_cancelled():
@@ -232,7 +232,7 @@ class Meeting:
             task.stack = None
         return task.take_home()
 
-    def _train_stack(self, stack: list[Task]) -> None:
+    def _train_stack(self, stack: list[JoblibTask]) -> None:
         """Train a stack in this thread."""
         trained = train_shielded(
             [task.job for task in stack], [task.crew.is_cancelled for task in stack]
@@ -262,7 +262,9 @@ class Meeting:
             self.away = []
             self._advance()
 
-    def _line_up(self, stack: Sequence[Task], trained: Sequence[TrainingState | Failure]) -> None:
+    def _line_up(
+        self, stack: Sequence[JoblibTask], trained: Sequence[TrainingState | Failure]
+    ) -> None:
         for task, result in zip(stack, trained, strict=True):
             task.trained = result
             self.line.append(task)
@@ -276,7 +278,7 @@ class Meeting:
     def cancel(self, crew: Crew) -> None:
         """End a call early: nobody runs on for it, and nobody else is held up."""
 
-        def unwanted(task: Task) -> bool:
+        def unwanted(task: JoblibTask) -> bool:
             return task.crew.is_cancelled()
 
         with self.lock:
@@ -368,7 +370,7 @@ class Meeting:
             self.keep(thread)
             thread.start()
 
-    def _stacks_of(self, tasks: Sequence[Task], least: int = 1) -> list[list[Task]]:
+    def _stacks_of(self, tasks: Sequence[JoblibTask], least: int = 1) -> list[list[JoblibTask]]:
         """Put tasks into stacks, and let those of a stack share the arrays that are equal."""
         stacks = stacks_of([task.job for task in tasks], least, self.limits.cache)
         for stack in stacks:
@@ -376,7 +378,7 @@ class Meeting:
                 tasks[k].job = job
         return [[tasks[k] for k in stack] for stack in stacks]
 
-    def _next(self, now: float, impatient: bool) -> Task | None:
+    def _next(self, now: float, impatient: bool) -> JoblibTask | None:
         """Take out who is to run next: who has been trained, or else who has not begun."""
         room = not (self.training or self.stacks) and len(self.running) < self.cores
         room = room and all(now - since > self.limits.haste for since in self.running.values())
@@ -387,7 +389,7 @@ class Meeting:
         self.under_way += 1
         return heapq.heappop(self.queue)[-1]
 
-    def _put_back(self, task: Task) -> None:
+    def _put_back(self, task: JoblibTask) -> None:
         """Leave a task for later, and make do with the threads that there are."""
         del self.running[task]
         self.under_way -= 1
