@@ -33,6 +33,7 @@ __all__ = [
     "InvalidParameterError",
     "Options",
     "StrOptions",
+    "accepts_sample_weight",
     "check_sample_weight",
     "fit_context",
     "is_first_partial_fit",
@@ -67,3 +68,13 @@ def check_sample_weight(sample_weight: ArrayLike, X: NDArray) -> NDArray:
     if not np.isfinite(total):
         raise ValueError("The sum of sample_weight is too large for its dtype. Scale it down.")
     return weights
+
+
+def accepts_sample_weight(scorer: Any) -> bool:
+    """Tell whether a scorer of scikit-learn, or any callable, takes weights of the rows."""
+    try:
+        parameters = inspect.signature(getattr(scorer, "_score_func", scorer)).parameters
+    except ValueError:  # of what is not written in Python
+        return False
+    takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+    return takes_any or "sample_weight" in parameters

@@ -34,7 +34,7 @@ from sknn_scratch.network.model import Network
 try:
     from onnx.helper import np_dtype_to_tensor_dtype
     from skl2onnx import update_registered_converter
-    from skl2onnx.common.data_types import DoubleTensorType
+    from skl2onnx.common.data_types import DoubleTensorType, Int64TensorType
     from skl2onnx.common.shape_calculator import calculate_linear_classifier_output_shapes
     from skl2onnx.common.utils_classifier import get_label_classes
 except ImportError as error:
@@ -109,6 +109,17 @@ def outputs(graph: Graph, network: Network, a: str, dtype: DTypeLike) -> str:
     return a
 
 
+def _integers(graph: Graph, classes: Any) -> str:
+    """Add numbers of classes as a constant; ONNX has integers of 64 bits."""
+    limits = np.iinfo(np.int64)
+    if any(not limits.min <= int(name) <= limits.max for name in classes):
+        raise ValueError(
+            f"The classes {list(classes)} do not fit into ONNX's 64-bit integers. Give them other "
+            "numbers or names, or convert with options={'nocl': True}."
+        )
+    return graph.constant(classes, np.int64)
+
+
 def convert(scope: Any, operator: Any, container: Any) -> None:
     """Write the graph of a fitted classifier, from its input to labels and probabilities."""
     clf, graph = operator.raw_operator, Graph(scope, container)
@@ -127,12 +138,13 @@ def convert(scope: Any, operator: Any, container: Any) -> None:
 
     if clf._task.is_multilabel:
         present = graph.node("Greater", probabilities, graph.constant(0.5, dtype))
-        graph.cast(present, np.int64, result=label)
+        codes = graph.constant(clf._task.codes, np.int64)
+        graph.node("Gather", codes, graph.cast(present, np.int64), result=label)
     else:
         best = graph.node("ArgMax", probabilities, axis=1, keepdims=0)
         classes = get_label_classes(scope, clf)
         strings = all(isinstance(name, str) for name in classes)
-        names = graph.constant(classes, object if strings else np.int64)
+        names = graph.constant(classes, object) if strings else _integers(graph, classes)
         graph.node("Gather", names, best, result=label)
 
 
@@ -141,7 +153,7 @@ def set_output_types(operator: Any) -> None:
     calculate_linear_classifier_output_shapes(operator)
     if operator.raw_operator._task.is_multilabel:
         label, probabilities = operator.outputs
-        label.type.shape = probabilities.type.shape
+        label.type = Int64TensorType(probabilities.type.shape)
 
 
 update_registered_converter(

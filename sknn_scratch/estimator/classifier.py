@@ -243,6 +243,7 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
             None,
             StrOptions({"float32", "float64"}),
             Options(type, {np.float32, np.float64}),
+            Options(np.dtype, {np.dtype(np.float32), np.dtype(np.float64)}),
         ],
         # its inputs
         "scale_features": ["boolean"],

@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, NamedTuple, cast
 
+import numpy as np
+
 from sknn_scratch._compat import InvalidParameterError
 from sknn_scratch.estimator.warn import warn_user
 from sknn_scratch.training.schedules import Schedule
@@ -145,6 +147,8 @@ def hidden_sizes(parameters: Any) -> tuple[int, ...]:
         If they are not whole numbers of at least 1.
     """
     given = parameters.hidden_layer_sizes
+    if isinstance(given, np.ndarray):  # maybe without an axis: np.array(200)
+        given = given.tolist()
     sizes: list[Any] = [given] if isinstance(given, Integral) else list(cast(Sequence, given))
     for size in sizes:
         if not isinstance(size, Integral) or isinstance(size, bool) or size < 1:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, check_scoring
 from sklearn.model_selection import train_test_split
 
+from sknn_scratch._compat import accepts_sample_weight
 from sknn_scratch.estimator.targets import Classification
 from sknn_scratch.network.features import FeatureMap
 from sknn_scratch.network.layers import Architecture
@@ -74,12 +75,14 @@ def set_aside(
     train, validation = train_test_split(
         np.arange(n), random_state=rng, test_size=fraction, stratify=task.stratify(rows.targets)
     )
+    if len(kept := task.rows_to_keep(rows.y, train, validation)):
+        train = np.concatenate([train, kept])
+        validation = np.setdiff1d(validation, kept)
     if len(validation) < 2:
         raise ValueError(
             "The validation set is too small. Increase 'validation_fraction' or the size of your "
             f"dataset: validation_fraction={fraction} leaves {len(validation)} of {n} rows for it."
         )
-    task.check_split(rows.y, rows.y[train], fraction)
     parts = rows.take(train), rows.take(validation)
     if any(part.sample_weight is not None and not part.sample_weight.any() for part in parts):
         raise ValueError(
@@ -103,7 +106,7 @@ def hold_out(
     elif scoring is None:
         score = _accuracy(rows, architecture, task)
     else:
-        score = _score_by_scorer(rows, architecture, features, estimator)
+        score = _score_by_scorer(rows, architecture, task, features, estimator)
     return HoldOut(rows.inputs, rows.targets, rows.sample_weight, architecture, score)
 
 
@@ -122,20 +125,40 @@ def _accuracy(rows: Rows, architecture: Architecture, task: Classification) -> S
 
 
 def _score_by_scorer(
-    rows: Rows, architecture: Architecture, features: FeatureMap, estimator: Any
+    rows: Rows,
+    architecture: Architecture,
+    task: Classification,
+    features: FeatureMap,
+    estimator: Any,
 ) -> Score:
     """Score by a scorer of scikit-learn, which is given an estimator that has the network."""
     scorer, probe = check_scoring(estimator, estimator.scoring), copy(estimator)
+    remedy = (
+        "Raise validation_fraction, give X_val and y_val with rows of every class, or choose a "
+        "scorer that does without."
+    )
     probe.__dict__.pop("feature_names_in_", None)  # the rows are an array, without names
-    weights = {} if rows.sample_weight is None else {"sample_weight": rows.sample_weight}
+    weights = {}
+    if rows.sample_weight is not None and accepts_sample_weight(scorer):
+        weights["sample_weight"] = rows.sample_weight
 
     def score(theta: NDArray, z: NDArray, loss: float) -> float:
         probe.network_ = Network.from_theta(architecture, theta, features)
-        value = scorer(probe, rows.X, rows.y, **weights)
+        try:
+            value = scorer(probe, rows.X, rows.y, **weights)
+        except ValueError as error:
+            if missing := task.missing(rows.y):
+                raise ValueError(
+                    f"scoring={estimator.scoring!r} failed on the validation rows, which have no "
+                    f"row of {missing} ({error}). {remedy}"
+                ) from error
+            raise
         if not isinstance(value, Real) or not math.isfinite(value):
+            missing = task.missing(rows.y)
+            why = f", which have no row of {missing}. {remedy}" if missing else "."
             raise ValueError(
-                f"scoring={estimator.scoring!r} returned {value!r} on the validation rows. It must "
-                "return one finite number, the larger the better."
+                f"scoring={estimator.scoring!r} returned {value!r} on the validation rows{why} It "
+                "must return one finite number, the larger the better."
             )
         return float(value)
 

@@ -4,6 +4,7 @@ A task is one object for one kind of labels. It knows the classes, how many outp
 and of which kind, and all that depends on them.
 """
 
+import math
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -60,8 +61,8 @@ class Classification:
         Raises
         ------
         ValueError
-            If a dict names a class that is not among the classes or gives a weight that is not a
-            number of at least 0, or if class_weight is of another kind than y.
+            If a dict names an unknown class while another has no weight, if it gives a weight that
+            is not a number of at least 0, or if class_weight is of another kind than y.
         """
         if class_weight == "balanced":
             return compute_sample_weight("balanced", y)
@@ -75,6 +76,10 @@ class Classification:
     def stratify(self, targets: NDArray) -> NDArray | None:
         """Return what rows set aside are stratified by, or None."""
         return None
+
+    def missing(self, y: NDArray) -> list:
+        """List the classes of which y has no row."""
+        return np.setdiff1d(self.classes, y).tolist()
 
     def check_kind(self, y: Any) -> None:
         """Raise a ValueError if y is of another kind than this task."""
@@ -120,13 +125,10 @@ class Classification:
                 f"{labels}. Put rows of every class into y."
             )
 
-    def check_split(self, y: NDArray, y_left: NDArray, validation_fraction: float) -> None:
-        """Raise a ValueError if a class of y is not among the rows left to learn from."""
-        if len(lost := np.setdiff1d(y, y_left)):
-            raise ValueError(
-                f"validation_fraction={validation_fraction} leaves no row of the classes "
-                f"{lost.tolist()} to learn from. Lower it, or give X_val and y_val."
-            )
+    def rows_to_keep(self, y: NDArray, train: NDArray, validation: NDArray) -> NDArray:
+        """Find rows set aside without which a class could not be learnt: the first of each."""
+        lost = np.setdiff1d(y, y[train])
+        return np.array([validation[y[validation] == name][0] for name in lost], dtype=int)
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,13 +151,25 @@ class BinaryClassification(Classification):
         return self.classes[(p[:, 1] > 0.5).astype(int)]
 
     def stratify(self, targets: NDArray) -> NDArray | None:
-        """Return what rows set aside are stratified by: the class."""
-        return targets.astype(bool)
+        """Return what rows set aside are stratified by: the class, if both have several rows."""
+        positive = np.count_nonzero(targets)
+        return targets.astype(bool) if 2 <= positive <= len(targets) - 2 else None
 
 
 @dataclass(frozen=True, eq=False)
 class Multilabel(Classification):
-    """Several labels, each there or not: a sigmoid a label."""
+    """Several labels, each there or not: a sigmoid a label.
+
+    Parameters
+    ----------
+    classes : ndarray of shape (n_labels,), of objects
+        Numbers of the columns. They are Python's integers, not NumPy's: scikit-learn's scorers
+        would take an array of two numbers for two classes.
+    codes : tuple of two int
+        What stands in y for a label that is absent, and for one that is present.
+    """
+
+    codes: tuple[int, int] = (0, 1)
 
     kind: ClassVar[str] = "an indicator matrix (multilabel)"
     output: ClassVar[str] = "logistic"
@@ -163,11 +177,12 @@ class Multilabel(Classification):
 
     def encode(self, y: Any, dtype: DTypeLike) -> NDArray:
         """Turn an indicator matrix into targets 0 or 1, (n, n_labels)."""
-        return np.ascontiguousarray(y.toarray() if issparse(y) else y, dtype=dtype)
+        Y = y.toarray() if issparse(y) else y
+        return np.ascontiguousarray(Y == self.codes[1], dtype=dtype)
 
     def decode(self, p: NDArray) -> NDArray:
         """Turn probabilities of the labels, (n, n_labels), into an indicator matrix."""
-        return (p > 0.5).astype(int)
+        return np.array(self.codes)[(p > 0.5).astype(int)]
 
     def class_weights(self, class_weight: ClassWeight, y: Any) -> NDArray:
         """Weigh each row of y, (n,), by the product over its labels; takes one dict a label."""
@@ -179,10 +194,34 @@ class Multilabel(Classification):
                 f"all, for multilabel y, got {class_weight!r}."
             )
         absent_present = np.array(
-            [_weights_of(weights, np.array([0, 1])) for weights in class_weight]
+            [_weights_of(weights, np.array(self.codes)) for weights in class_weight]
         )
         Y = self.encode(y, int)
         return absent_present[np.arange(Y.shape[1]), Y].prod(axis=1)
+
+    def missing(self, y: NDArray) -> list:
+        """List the labels that no row of y has, or that every row has."""
+        share = self.encode(y, float).mean(axis=0)
+        return np.flatnonzero((share == 0) | (share == 1)).tolist()
+
+    def check_same_classes(self, y: Any) -> None:
+        """Raise a ValueError unless y has these labels, in the same codes."""
+        super().check_same_classes(y)
+        self._check_codes("y", y)
+
+    def check_known_classes(self, y: Any) -> None:
+        """Raise a ValueError if y has other labels, or other codes."""
+        super().check_known_classes(y)
+        self._check_codes("y", y)
+
+    def _check_codes(self, name: str, y: Any) -> None:
+        other = sorted(_values(y) - set(self.codes))
+        if other:
+            raise ValueError(
+                f"`{name}` is an indicator matrix with {other} in it, but the labels are coded as "
+                f"{self.codes[0]} (absent) and {self.codes[1]} (present), as in the first y. Use "
+                "the same codes."
+            )
 
     def check_validation(self, y_val: Any) -> None:
         """Raise a ValueError if a network cannot be scored on these labels."""
@@ -192,9 +231,11 @@ class Multilabel(Classification):
                 "have the same columns."
             )
         super().check_validation(y_val)
+        self._check_codes("y_val", y_val)
 
-    def check_split(self, y: NDArray, y_left: NDArray, validation_fraction: float) -> None:
-        """Do nothing: a label that nobody has can be learnt, too."""
+    def rows_to_keep(self, y: NDArray, train: NDArray, validation: NDArray) -> NDArray:
+        """Find none: a label that nobody has can be learnt, too."""
+        return np.array([], dtype=int)
 
 
 def task_of(y: Any) -> Classification:
@@ -207,14 +248,14 @@ def task_of(y: Any) -> Classification:
     """
     check_classification_targets(y)
     if not is_multilabel(y):
-        return _task("y", np.unique(y), multilabel=False)
+        return _task("y", np.unique(y))
     if type_of_target(y) == "multiclass-multioutput":
         raise ValueError(
             "y has several columns with more than two classes each. Allowed are one column of "
             "labels, or a binary indicator matrix (multilabel). Wrap the classifier in "
             "sklearn.multioutput.MultiOutputClassifier for one classifier a column."
         )
-    return Multilabel(np.arange(y.shape[1]))
+    return _multilabel(np.arange(y.shape[1]), y)
 
 
 def task_of_stream(y: Any, classes: Any, before: Classification | None) -> Classification:
@@ -227,15 +268,37 @@ def task_of_stream(y: Any, classes: Any, before: Classification | None) -> Class
     """
     known = SimpleNamespace() if before is None else SimpleNamespace(classes_=before.classes)
     is_first_partial_fit(known, classes)
-    task = before or _task("classes", known.classes_, multilabel=is_multilabel(y))
+    if before is None and is_multilabel(y):
+        before = _multilabel(known.classes_, y)
+    task = before or _task("classes", known.classes_)
     task.check_known_classes(y)
     return task
 
 
-def _task(name: str, classes: NDArray, *, multilabel: bool) -> Classification:
+def _multilabel(columns: NDArray, y: Any) -> Multilabel:
+    """Make the task of an indicator matrix, whose two values are the codes of its labels."""
+    values = _values(y)
+    if values <= {0, 1}:
+        values = {0, 1}
+    if len(values) != 2:
+        raise ValueError(
+            f"`y` is an indicator matrix (multilabel) in which every value is {min(values)}. "
+            "Allowed are 0 and 1, or two other numbers that both occur. Recode it to 0 and 1."
+        )
+    absent, present = sorted(values)
+    return Multilabel(columns.astype(object), (absent, present))
+
+
+def _values(y: Any) -> set[int]:
+    """Values that occur in an indicator matrix, dense or sparse."""
+    if not issparse(y):
+        return {int(value) for value in np.unique(y)}
+    implicit = {0} if y.nnz < math.prod(y.shape) else set()
+    return implicit | {int(value) for value in np.unique(y.data)}
+
+
+def _task(name: str, classes: NDArray) -> Classification:
     """Make the task of these classes, which stand in what has this name."""
-    if multilabel:
-        return Multilabel(classes)
     if len(classes) < 2:
         raise ValueError(
             f"{name} has one class only, {classes.tolist()}. A classifier needs at least two "
@@ -250,14 +313,20 @@ def is_multilabel(y: Any) -> bool:
 
 
 def _weights_of(class_weight: dict, classes: NDArray) -> NDArray:
-    """Weight of each class, (n_classes,)."""
-    unknown = set(class_weight) - set(classes.tolist())
-    if unknown:
+    """Weight of each class, (n_classes,).
+
+    A class of the dict that is not there is fine, say in a fold that has no row of it; unless a
+    class has no weight: then a name is probably mistaken.
+    """
+    names = classes.tolist()
+    unknown = sorted(set(class_weight) - set(names), key=str)
+    without = [name for name in names if name not in class_weight]
+    if unknown and without:
         raise ValueError(
-            f"class_weight has weights for {sorted(unknown, key=str)}, which are not among the "
-            f"classes {classes.tolist()}. Leave them out, or correct their names."
+            f"class_weight has weights for {unknown}, which are not among the classes {names}, and "
+            f"none for {without}. Correct the names, or give each class a weight."
         )
-    weights = np.array([class_weight.get(c, 1.0) for c in classes.tolist()], dtype=float)
+    weights = np.array([class_weight.get(name, 1.0) for name in names], dtype=float)
     if not (weights >= 0).all():
         raise ValueError(f"class_weight must not be negative or NaN, got {class_weight}.")
     return weights
