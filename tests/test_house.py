@@ -18,12 +18,13 @@ PACKAGE = ROOT / "sknn_scratch"
 # The floors, from the ground up: what is in the package's folder, and what each imports from there,
 # besides its own. A folder is one floor; within it modules import each other in any acyclic way.
 FLOORS = {
+    "_caller": set(),
     "_compat": set(),
     "network": {"_compat"},
     "training": {"_compat", "network"},
-    "callbacks": {"_compat", "network", "training"},
+    "callbacks": {"_caller", "_compat", "network", "training"},
     "parallel": {"network", "training"},  # it plugs itself in: nobody imports it, but __init__
-    "estimator": {"_compat", "callbacks", "network", "training"},
+    "estimator": {"_caller", "_compat", "callbacks", "network", "training"},
     "displays": {"estimator"},
     "onnx": {"_compat", "estimator", "network"},
     "__init__": {"callbacks", "displays", "estimator", "parallel"},

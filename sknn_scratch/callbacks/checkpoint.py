@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import issparse
 
+from sknn_scratch._caller import warn_user
 from sknn_scratch._compat import Interval, InvalidParameterError
 from sknn_scratch.callbacks.protocol import CallbackSupport
 from sknn_scratch.training.job import Epoch, TrainingJob, TrainingState
@@ -57,6 +58,12 @@ class Checkpoint:
         of another fit; or if the fit cannot be resumed.
     TypeError
         When fit begins, if it is not that of a ScratchMLPClassifier.
+
+    Warns
+    -----
+    UserWarning
+        Once, if the file cannot be written later on: what is learnt is worth more than the file,
+        and training goes on.
     """
 
     def __init__(
@@ -155,10 +162,10 @@ class Checkpoint:
         path, fit = Path(self.path), _fingerprint(estimator, job, data)
         known = _version_of(path)
         start = job.start if known is None else _read(path, fit)
-        written = time.monotonic()
+        written, warned = time.monotonic(), False
 
         def write_if_due(epoch: Epoch) -> None:
-            nonlocal known, written
+            nonlocal known, written, warned
             passed = time.monotonic() - written
             due = (
                 epoch.stop_reason
@@ -168,13 +175,24 @@ class Checkpoint:
             # From where it has diverged it could only diverge again.
             if not due or epoch.stop_reason == "diverged":
                 return
-            if _version_of(path) not in (known, None):
-                raise ValueError(
-                    f"{path} was written by another fit meanwhile. Give each fit that runs at the "
-                    "same time a Checkpoint with a path of its own."
+            written = time.monotonic()
+            try:
+                if _version_of(path) not in (known, None):
+                    trouble = (
+                        "it was written by another fit meanwhile. Give each fit that runs at the "
+                        "same time a Checkpoint with a path of its own."
+                    )
+                else:
+                    _write(path, epoch, fit)
+                    known, trouble = _version_of(path), ""
+            except OSError as error:
+                trouble = f"{error.strerror or error}. Make room, or make the folder writable."
+            if trouble and not warned:  # what is learnt is worth more than the file
+                warn_user(
+                    f"Checkpoint could not write {path} after epoch {epoch.number}: {trouble} "
+                    "Training goes on, and tries again when it is due."
                 )
-            _write(path, epoch, fit)
-            known, written = _version_of(path), time.monotonic()
+                warned = True
 
         return start, write_if_due
 

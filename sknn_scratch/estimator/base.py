@@ -11,6 +11,7 @@ from sklearn.utils import Tags, column_or_1d
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from sknn_scratch._caller import is_one_of_many
 from sknn_scratch._compat import check_sample_weight, fit_context
 from sknn_scratch.callbacks.following import follow
 from sknn_scratch.callbacks.protocol import CallbackSupport, callback_context
@@ -42,6 +43,7 @@ class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
     """
 
     _task: Classification
+    loss_curve_: list[float]
 
     # ------------------------------------------------------------ what an estimator adds
 
@@ -100,7 +102,8 @@ class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
             If ``max_iter`` ended training before it had converged, or if the network ended up no
             better than the frequencies of the classes.
         UserWarning
-            If the user interrupted training (Ctrl-C); what was learnt until then is kept.
+            If the user interrupted training (Ctrl-C); what was learnt until then is kept. A fit
+            inside a search or another estimator that makes many ends with KeyboardInterrupt.
         """
         mode = Mode(again=self.warm_start and self.__sklearn_is_fitted__())
         return self._fit(mode, X, y, sample_weight, (X_val, y_val, sample_weight_val))
@@ -136,12 +139,20 @@ class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
         ------
         ValueError
             As :meth:`fit`; if ``classes`` is missing in the first call or not the same later; if y
-            has other classes; if ``early_stopping`` is set, as there is nothing to stop.
+            has other classes; if ``early_stopping`` is set, as there is nothing to stop; if
+            ``class_weight`` is "balanced", which cannot be told from a part of the rows.
         """
         if self.early_stopping is True:
             raise ValueError(
                 "partial_fit does not support early_stopping=True: it trains one epoch, on rows "
                 "that are all its own. Set early_stopping=False."
+            )
+        if isinstance(self.class_weight, str):
+            raise ValueError(
+                "partial_fit does not support class_weight='balanced': how frequent the classes "
+                "are cannot be told from one part of the rows. Give the weights as a dict, for "
+                "instance those of sklearn.utils.class_weight.compute_class_weight('balanced', "
+                "classes=classes, y=y) for a sample of y."
             )
         mode = Mode(again=self.__sklearn_is_fitted__(), partial=True)
         return self._fit(mode, X, y, sample_weight, classes=classes)
@@ -169,13 +180,18 @@ class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
             followed = follow(fit.job, data, partial(adopted, fitted, fit), context, given)
             fit = fit._replace(job=followed.job)
         result = train(fitted, fit)
-        before, self.__dict__ = self.__dict__, adopted(fitted, fit, result)
+        if result.stop_reason == "interrupted" and is_one_of_many():
+            raise KeyboardInterrupt  # it is the search that the user wants to end
+        attributes = adopted(fitted, fit, result, hand_on_curve=mode.partial)
+        before, self.__dict__ = self.__dict__, attributes
         if followed is not None:
             try:
                 followed.end()
             except BaseException:
                 self.__dict__ = before
                 raise
+        if self.loss_curve_ is getattr(fitted, "loss_curve_", None):
+            self.loss_curve_.extend(result.loss_curve)
         report(self, mode, fit.job, result)
         return self
 

@@ -102,8 +102,13 @@ def train(estimator: Any, fit: Fit) -> TrainingState:
     return result
 
 
-def adopted(estimator: Any, fit: Fit, result: TrainingState) -> dict[str, Any]:
+def adopted(
+    estimator: Any, fit: Fit, result: TrainingState, *, hand_on_curve: bool = False
+) -> dict[str, Any]:
     """Return the attributes of an estimator that adopts what training gave.
+
+    With ``hand_on_curve``, a loss curve that is there is the same list, not yet extended: to copy
+    it in every call of partial_fit would take longer from call to call.
 
     Raises
     ------
@@ -139,20 +144,23 @@ def adopted(estimator: Any, fit: Fit, result: TrainingState) -> dict[str, Any]:
             "arrays": result.solver,
         },
     )
-    return attributes | _curves(estimator, fit, result)
+    return attributes | _curves(estimator, fit, result, hand_on_curve=hand_on_curve)
 
 
-def _curves(estimator: Any, fit: Fit, result: TrainingState) -> dict[str, Any]:
+def _curves(
+    estimator: Any, fit: Fit, result: TrainingState, *, hand_on_curve: bool
+) -> dict[str, Any]:
     """Return the attributes that tell how training went, those of earlier fits before."""
 
     def after_earlier(name: str, now: Sequence[float]) -> list[float]:
-        return [*((getattr(estimator, name, None) or []) if fit.mode.again else []), *now]
+        before = (getattr(estimator, name, None) or []) if fit.mode.again else []
+        return before if before and hand_on_curve else [*before, *now]
 
-    loss_curve = after_earlier("loss_curve_", result.loss_curve)
+    losses = [*result.loss_curve, *([_best_loss(estimator)] if fit.mode.again else [])]
     stops_early = fit.job.stopping is not None and fit.job.stopping.keep_best
     curves = {
-        "loss_curve_": loss_curve,
-        "best_loss_": None if stops_early else min(loss_curve, default=result.loss),
+        "loss_curve_": after_earlier("loss_curve_", result.loss_curve),
+        "best_loss_": None if stops_early else min(losses, default=result.loss),
         "validation_loss_curve_": None,
         "validation_scores_": None,
         "best_validation_score_": None,
@@ -168,6 +176,12 @@ def _curves(estimator: Any, fit: Fit, result: TrainingState) -> dict[str, Any]:
         if stops_early and scores:
             curves["best_iter_"] = 1 + int(np.argmax(scores))
     return curves
+
+
+def _best_loss(estimator: Any) -> float:
+    """Return the lowest loss so far; the curve is read only where it has not been noted."""
+    best: float | None = getattr(estimator, "best_loss_", None)
+    return min(estimator.loss_curve_, default=math.inf) if best is None else best
 
 
 def _fitted_theta(estimator: Any, sizes: tuple[int, ...]) -> NDArray:
@@ -190,7 +204,7 @@ def _start(
     dropout_rng = None
     if plan.input_dropout > 0:
         # With t_, so that calls of partial_fit with one seed leave out different inputs.
-        dropout_rng = np.random.RandomState([rng.randint(1 << 31), seen])
+        dropout_rng = np.random.RandomState([rng.randint(1 << 31), *_words(seen)])
     saved = getattr(estimator, "_solver_state", None) if mode.again else None
     # Nothing decays before the noise is known.
     noise = 1.0 if estimator.weight_decay != "auto" else saved["noise"] if saved else 0.0
@@ -212,13 +226,21 @@ def _start(
     )
 
 
+def _words(number: int) -> list[int]:
+    """Cut a number into words of 32 bits, the lowest first, which a seed may be made of."""
+    words = [number & 0xFFFFFFFF]
+    while number := number >> 32:
+        words.append(number & 0xFFFFFFFF)
+    return words
+
+
 def _stopping_state(estimator: Any, plan: Plan, theta: NDArray, mode: Mode) -> StoppingState:
     """Tell where the rule that ends training left off, if the fit goes on."""
     if plan.stopping is None or not mode.again:
         return StoppingState()
     count = getattr(estimator, "_no_improvement_count", 0)
     if not plan.stopping.keep_best:
-        return StoppingState(-min(estimator.loss_curve_, default=math.inf), count)
+        return StoppingState(-_best_loss(estimator), count)
     if (best := getattr(estimator, "best_validation_score_", None)) is None:
         return StoppingState(count=count)
     return StoppingState(best, count, theta)

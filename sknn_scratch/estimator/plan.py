@@ -21,8 +21,8 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 
+from sknn_scratch._caller import warn_user
 from sknn_scratch._compat import InvalidParameterError
-from sknn_scratch.estimator.warn import warn_user
 from sknn_scratch.training.schedules import Schedule
 from sknn_scratch.training.solvers import SGD, Adam, Solver
 from sknn_scratch.training.stopping import NoImprovement

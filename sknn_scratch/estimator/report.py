@@ -4,8 +4,8 @@ from typing import Any
 
 from sklearn.exceptions import ConvergenceWarning
 
+from sknn_scratch._caller import warn_user
 from sknn_scratch.estimator.plan import Mode
-from sknn_scratch.estimator.warn import warn_user
 from sknn_scratch.network.losses import LOSSES
 from sknn_scratch.training.job import Epoch, TrainingJob, TrainingState
 

@@ -1,0 +1,49 @@
+"""Who called: the user's own line, or an estimator, a search or a pool of workers."""
+
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+
+import joblib
+import sklearn
+
+#: Folders of this package, and of what may call it on behalf of the user.
+OURS = str(Path(__file__).parent)
+SKLEARN, JOBLIB = (str(Path(module.__file__).parent) for module in (sklearn, joblib))
+
+#: Modules of scikit-learn through which one call of fit leads to one fit here.
+ONE_FIT = tuple(
+    str(Path(SKLEARN, name)) for name in ("base.py", "pipeline.py", "utils", "callback")
+)
+
+
+def _callers() -> Iterator[FrameType]:
+    """Frames of the callers, innermost first, from the one outside of this module on."""
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
+
+
+def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn, at the innermost line that is neither of this package nor of scikit-learn."""
+    level = 1
+    for frame in _callers():
+        level += 1
+        if not frame.f_code.co_filename.startswith((OURS, SKLEARN, JOBLIB)):
+            break
+    warnings.warn(message, category, stacklevel=level)
+
+
+def is_one_of_many() -> bool:
+    """Tell whether a fit is made by what makes several, such as a search, and not by the user.
+
+    A Pipeline that ends in the network makes one, and does not count.
+    """
+    for frame in _callers():
+        file = frame.f_code.co_filename
+        if not file.startswith((OURS, *ONE_FIT)):
+            return file.startswith((SKLEARN, JOBLIB))
+    return False
