@@ -8,8 +8,9 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import count
 from multiprocessing import parent_process
@@ -187,35 +188,49 @@ class Meeting:
         """Bytes of training data of the largest job so far."""
         self.dispatching: set[Crew] = set()
         """Calls that may hand in more tasks at once."""
+        self.untold: list[tuple[JoblibTask, BaseException]] = []
+        """Tasks that have failed before they began, until joblib is told."""
         self.news = time.monotonic()
         self.closed = threading.Event()
         self.clock = threading.Thread(target=self._watch_time, name="stacked-clock", daemon=True)
         self.clock.start()
 
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        """Hold the lock; tell joblib afterwards of tasks that have failed before they began.
+
+        joblib may hand in a task when it hears of another, and so must not find the lock taken.
+        """
+        with self.lock:
+            yield
+            told, self.untold = self.untold, []
+        for task, error in told:
+            task.pending.set_exception(error)
+
     # ------------------------------------------------------------ what happens
 
     def submit(self, task: JoblibTask) -> None:
         """Take a task to run."""
-        with self.lock:
+        with self._held():
             heapq.heappush(self.queue, (-task.crew.depth, next(self.numbers), task))
             self._advance()
 
     def pause(self, task: JoblibTask) -> None:
         """Note that a task does not run any more: it has ended, or waits for an inner call."""
-        with self.lock:
+        with self._held():
             self.running.pop(task, None)
             self.under_way -= 1
             self._advance()
 
     def resume(self, task: JoblibTask) -> None:
         """Note that a task whose inner call has ended runs on."""
-        with self.lock:
+        with self._held():
             self.running[task] = time.monotonic()
             self.under_way += 1
 
     def train(self, task: JoblibTask, job: TrainingJob) -> TrainingState:
         """Wait until the job has been trained."""
-        with self.lock:
+        with self._held():
             if task.crew.is_cancelled():
                 raise Cancelled
             task.job = job
@@ -237,7 +252,7 @@ class Meeting:
         trained = train_shielded(
             [task.job for task in stack], [task.crew.is_cancelled for task in stack]
         )
-        with self.lock:
+        with self._held():
             self.training = False
             self._line_up(stack, trained)
             self._advance()
@@ -251,12 +266,12 @@ class Meeting:
             )
         except BaseException:
             # Of a scorer that cannot be sent, say. What is then wrong here as well, is raised here.
-            with self.lock:
+            with self._held():
                 self.stacks.extend(self.away)
                 self.away = []
                 self._advance()
             return
-        with self.lock:
+        with self._held():
             for stack, trained in zip(self.away, returned, strict=True):
                 self._line_up(stack, trained)
             self.away = []
@@ -271,7 +286,7 @@ class Meeting:
 
     def dispatched(self, crew: Crew) -> None:
         """Note that a call has handed in all tasks that it does before it waits for a result."""
-        with self.lock:
+        with self._held():
             self.dispatching.discard(crew)
             self._advance()
 
@@ -281,7 +296,7 @@ class Meeting:
         def unwanted(task: JoblibTask) -> bool:
             return task.crew.is_cancelled()
 
-        with self.lock:
+        with self._held():
             crew.ended_early = True
             if crew.parent is None and self.wanted is not None:
                 self.wanted.unlink(missing_ok=True)
@@ -320,7 +335,7 @@ class Meeting:
 
     def _watch_time(self) -> None:
         while not self.closed.wait(self.limits.haste):
-            with self.lock:
+            with self._held():
                 self._advance(news=False)
 
     def _advance(self, *, news: bool = True) -> None:
@@ -328,12 +343,19 @@ class Meeting:
         now = time.monotonic()
         if news:
             self.news = now
-        impatient = now - self.news > self.limits.patience
+        try:
+            self._let_go_on(now, now - self.news > self.limits.patience)
+        except (
+            BaseException
+        ) as error:  # nobody else would hear of it, and those who wait would wait on
+            self._fail(error)
+
+    def _let_go_on(self, now: float, impatient: bool) -> None:
         while task := self._next(now, impatient):
             self.running[task] = now
             try:
                 task.go_on()
-            except RuntimeError:  # the system gives no more threads
+            except (RuntimeError, MemoryError):  # the system gives no more threads
                 self._put_back(task)
                 if not self.under_way:
                     raise
@@ -347,28 +369,43 @@ class Meeting:
             leader.stack = stack
             leader.go_on()
 
+    def _fail(self, error: BaseException) -> None:
+        """End all tasks with an error: those that wait raise it, and no other begins."""
+        self.untold += [(task, error) for *_, task in self.queue]
+        waiting = [*self.waiting, *(task for stack in self.stacks for task in stack)]
+        self.queue, self.waiting, self.stacks = [], [], deque()
+        for task in waiting:
+            task.trained = Failure(error, error.__traceback__)
+            self.running[task] = time.monotonic()
+            task.go_on()
+
     def _form_stacks(self) -> None:
         """Put those who wait into stacks, to be trained here or in processes."""
-        # What watches training has to be called in this process.
+        # What follows training has to be called in this process.
         away = [task for task in self.waiting if not task.job.callbacks]
         worth = sum(seconds(task.job) for task in away) > self.limits.worth_processes
         if not (worth and len(away) > 1 and self.cores > 1 and parent_process() is None):
             away = []
         chosen = set(away)
-        self.stacks.extend(self._stacks_of([t for t in self.waiting if t not in chosen]))
+        to_stay = self._stacks_of([task for task in self.waiting if task not in chosen])
+        to_go = self._stacks_of(away, self.cores)
         self.waiting = []
-        if away:
-            self.away = self._stacks_of(away, self.cores)
+        self.stacks.extend(to_stay)
+        if not to_go:
+            return
+        # A thread of its own, so that joblib does not take this for a call within a call.
+        thread = threading.Thread(target=self._train_away, name="stacked-processes", daemon=True)
+        self.away = to_go
+        try:
             if self.wanted is None:
                 handle, name = tempfile.mkstemp(prefix="stacked-")
                 os.close(handle)
                 self.wanted = Path(name)
-            # A thread of its own, so that joblib does not take this for a call within a call.
-            thread = threading.Thread(
-                target=self._train_away, name="stacked-processes", daemon=True
-            )
             self.keep(thread)
             thread.start()
+        except (OSError, RuntimeError, MemoryError):  # no folder to write to, or no more threads
+            self.away = []
+            self.stacks.extend(to_go)
 
     def _stacks_of(self, tasks: Sequence[JoblibTask], least: int = 1) -> list[list[JoblibTask]]:
         """Put tasks into stacks, and let those of a stack share the arrays that are equal."""
