@@ -16,7 +16,6 @@ from sknn_scratch.estimator.targets import Classification
 from sknn_scratch.network.features import AS_THEY_ARE, FeatureMap, learn_scaling
 from sknn_scratch.network.initialisation import initial_theta
 from sknn_scratch.network.layers import Architecture
-from sknn_scratch.network.losses import LOSSES
 from sknn_scratch.network.model import Network
 from sknn_scratch.training.job import TrainingJob, TrainingState
 from sknn_scratch.training.lbfgs import train_lbfgs
@@ -77,15 +76,17 @@ def plan_fit(
     early = not mode.partial and stops_early(
         estimator, table.X.shape[0], has_validation=validation is not None
     )
-    held_out = None
+    held_out = train_rows = None
     if validation is not None:
         held_out = rows_of(*validation, task, features, dtype)
     elif early:
-        rows, held_out = set_aside(rows, task, estimator.validation_fraction, rng)
+        train_rows, validation_rows = set_aside(rows, task, estimator.validation_fraction, rng)
+        held_out = rows.take(validation_rows)
+    n, weight = rows.size(train_rows)
     seen = estimator.t_ if mode.again and mode.partial else 0
-    plan = make_plan(estimator, sizes, len(rows.targets), seen + rows.weight, mode, early)
+    plan = make_plan(estimator, sizes, n, seen + weight, mode, early)
     start = _start(estimator, plan, theta, rng, mode, seen)
-    job = _job(estimator, plan, network, rows, start)
+    job = replace(_job(estimator, plan, network, rows, start), rows=train_rows)
     if held_out is not None:
         job = replace(job, hold_out=hold_out(held_out, network, task, features, estimator))
     return Fit(mode, job, features, rng)
@@ -250,7 +251,6 @@ def _job(
     estimator: Any, plan: Plan, network: Architecture, rows: Rows, start: TrainingState
 ) -> TrainingJob:
     """Put together all that training depends on, but for rows held out."""
-    baseline = LOSSES[network.loss, network.output].baseline
     return TrainingJob(
         X=rows.inputs,
         Y=rows.targets,
@@ -266,6 +266,6 @@ def _job(
         shuffle=estimator.shuffle,
         stopping=plan.stopping,
         callbacks=[print_epoch] if estimator.verbose else [],
-        baseline=baseline(rows.targets, rows.sample_weight) if plan.measures_noise else None,
+        measures_noise=plan.measures_noise,
         input_dropout=plan.input_dropout,
     )

@@ -6,7 +6,6 @@ from sklearn.exceptions import ConvergenceWarning
 
 from sknn_scratch._caller import warn_user
 from sknn_scratch.estimator.plan import Mode
-from sknn_scratch.network.losses import LOSSES
 from sknn_scratch.training.job import Epoch, TrainingJob, TrainingState
 
 
@@ -60,13 +59,11 @@ def _not_converged(estimator: Any, job: TrainingJob, result: TrainingState) -> s
 
 def _no_better(estimator: Any, job: TrainingJob, result: TrainingState) -> str:
     """Say that the network is no better than its baseline, or nothing."""
-    loss = LOSSES[job.architecture.loss, job.architecture.output]
-    baseline = loss.baseline(job.Y, job.sample_weight)
-    if not (result.loss > baseline + estimator.tol and baseline > 0):
+    if not (result.loss > job.baseline + estimator.tol and job.baseline > 0):
         return ""
     return (
         f"The network is no better than chance: its loss, {result.loss:.3g}, is over the "
-        f"{baseline:.3g} of always predicting the frequencies of the classes. Change "
+        f"{job.baseline:.3g} of always predicting the frequencies of the classes. Change "
         f"learning_rate_init={job.schedule.learning_rate_init} (lower it if loss_curve_ rises, "
         "raise it or max_iter if it is flat), or scale the features, for instance with "
         "sklearn.preprocessing.StandardScaler."

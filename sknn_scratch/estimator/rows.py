@@ -37,10 +37,12 @@ class Rows(NamedTuple):
     sample_weight: NDArray | None
     """Weights, (n,), of theta's dtype; None if all are equal."""
 
-    @property
-    def weight(self) -> float:
-        """What the rows weigh in all."""
-        return float(len(self.targets) if self.sample_weight is None else self.sample_weight.sum())
+    def size(self, rows: NDArray | None = None) -> tuple[int, float]:
+        """Count the rows, or some of them, and what they weigh in all."""
+        n, weight = len(self.targets) if rows is None else len(rows), self.sample_weight
+        if weight is None:
+            return n, float(n)
+        return n, float((weight if rows is None else weight[rows]).sum())
 
     def take(self, rows: NDArray) -> Self:
         """Take some of the rows."""
@@ -69,8 +71,8 @@ def rows_of(
 
 def set_aside(
     rows: Rows, task: Classification, fraction: float, rng: np.random.RandomState
-) -> tuple[Rows, Rows]:
-    """Split rows into those to learn from, and those to hold out."""
+) -> tuple[NDArray, NDArray]:
+    """Split rows into those to learn from, and those to hold out: the numbers of both."""
     n = len(rows.targets)
     train, validation = train_test_split(
         np.arange(n), random_state=rng, test_size=fraction, stratify=task.stratify(rows.targets)
@@ -83,13 +85,13 @@ def set_aside(
             "The validation set is too small. Increase 'validation_fraction' or the size of your "
             f"dataset: validation_fraction={fraction} leaves {len(validation)} of {n} rows for it."
         )
-    parts = rows.take(train), rows.take(validation)
-    if any(part.sample_weight is not None and not part.sample_weight.any() for part in parts):
+    weight = rows.sample_weight
+    if weight is not None and not (weight[train].any() and weight[validation].any()):
         raise ValueError(
             f"validation_fraction={fraction} puts all rows with a weight on one side: to learn "
             "from, or for validation. Leave rows of weight zero out, or give X_val and y_val."
         )
-    return parts
+    return train, validation
 
 
 def hold_out(

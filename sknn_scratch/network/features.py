@@ -10,25 +10,42 @@ and then clipped smoothly, so that a value far out cannot outweigh all others,
 .. math:: x \leftarrow \frac{x}{\sqrt[4]{1 + (x / 3.5)^4}} .
 
 Within two standard deviations that changes x by at most 3 %, and no value is beyond ±3.5.
+
+Centre and scale are the mean and the standard deviation of the values *within bounds*. A slip of a
+unit, a sentinel such as -999 or a heavy tail lies beyond them, and does not count. The bounds are
+seven times the core, which is the 60 % quantile of the deviations from the median that are not
+zero: so for normal data nothing within 5.9 standard deviations is left out. The deviations of zero
+do not count, so that a column in which one value prevails keeps what the others say.
+
+Columns of zeros and ones stay as they are: divided by its deviation, a rare one would be far out. A
+column of which at least half is zero keeps its zeros, so that a sparse X stays sparse: it is not
+centred, but divided by the root of the mean square of its other values within bounds. A sparse X
+goes through the same map as the same values dense.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
-from scipy.sparse import issparse
-from sklearn.preprocessing import MaxAbsScaler, StandardScaler
+from scipy.sparse import csr_matrix, issparse
 from sklearn.utils.sparsefuncs import inplace_column_scale
 
 #: Scaled values are clipped smoothly to this, up and down.
 BOUND = 3.5
 
-#: Values beyond this are scaled down before they are squared.
-LARGE = 1e100
-
 #: Scaled values are cut here before their fourth power is taken, which would overflow.
 FAR_OUT = 1e6
+
+#: Quantile of the deviations that is the core of a column, and how many times it the bounds are.
+CORE, WITHIN = 0.6, 7.0
+
+#: A core from which on all values are within bounds, which would overflow otherwise.
+HUGE = 1e300
+
+#: Values that are mapped at a time, to stay in the cache; and of which statistics are taken.
+MAPPED_AT_ONCE, MEASURED_AT_ONCE = 1 << 15, 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,29 +66,42 @@ class FeatureMap:
     def __call__(self, X: Any, dtype: DTypeLike) -> NDArray:
         """Map X, (n, n_features), dense or CSR, to inputs of this dtype.
 
-        A sparse X stays sparse if nothing is to be subtracted from it. What is to be left as it is
-        may come back without being copied.
+        A sparse X stays sparse: of the columns that are centred, which are less than half zero, all
+        entries are there afterwards. What is to be left as it is may come back without a copy.
         """
         if self.mean is None or self.scale is None:
             return X.astype(dtype, copy=False)
-        if issparse(X) and self.mean.any():
-            X = X.toarray()
         if issparse(X):
-            x = X.astype(dtype, copy=True)
-            x.sum_duplicates()
-            inplace_column_scale(x, 1 / self.scale)
-            clip_smoothly(x.data)
-        else:
+            return _map_sparse(X, dtype, self.mean, self.scale)
+        x = np.empty(X.shape, dtype=dtype)
+        rows = max(1, MAPPED_AT_ONCE // X.shape[1])
+        for start in range(0, len(X), rows):
+            # In float64, since a column that is far from zero loses its digits otherwise.
             with np.errstate(over="ignore"):
-                x = X - self.mean
-                x /= self.scale
-                x = x.astype(dtype, copy=False)
-            clip_smoothly(x)
+                block = X[start : start + rows] - self.mean
+                block /= self.scale
+                x[start : start + rows] = block
+            clip_smoothly(x[start : start + rows])
         return x
 
 
 #: The map that leaves X as it is.
 AS_THEY_ARE = FeatureMap()
+
+
+def _map_sparse(X: Any, dtype: DTypeLike, mean: NDArray, scale: NDArray) -> Any:
+    x = X.astype(dtype, copy=True)
+    x.sum_duplicates()
+    inplace_column_scale(x, 1 / scale)
+    clip_smoothly(x.data)
+    filled = np.flatnonzero(mean)
+    if not len(filled):
+        return x
+    x.data[np.isin(x.indices, filled)] = 0
+    part = FeatureMap(mean[filled], scale[filled])(X[:, filled].toarray(), dtype)
+    at = np.arange(len(part) + 1) * len(filled)
+    columns = np.tile(filled, len(part))
+    return x + csr_matrix((part.ravel(), columns, at), shape=X.shape)
 
 
 def clip_smoothly(x: NDArray) -> None:
@@ -85,25 +115,92 @@ def clip_smoothly(x: NDArray) -> None:
     x /= np.sqrt(power, power)
 
 
-def learn_scaling(X: NDArray, sample_weight: NDArray | None) -> FeatureMap:
-    """Learn how to scale the columns of X, (n, n_features), from weighted rows.
+def learn_scaling(X: Any, sample_weight: NDArray | None) -> FeatureMap:
+    """Learn how to scale the columns of X, (n, n_features), dense or CSR, from weighted rows.
 
-    Dense columns are centred on their mean and divided by their standard deviation; a constant
-    column becomes zero. Columns of zeros and ones stay as they are: divided by its deviation, a
-    rare one would be far out. Sparse columns (CSR) must keep their zeros: they are not centred, but
-    divided by their largest absolute value.
+    It makes no difference in which order rows come, in which unit their weights are, and whether a
+    row comes twice or with twice the weight. A constant column becomes zero.
     """
     if sample_weight is not None:
-        X, sample_weight = X[sample_weight > 0], sample_weight[sample_weight > 0]
+        X, weight = X[sample_weight > 0], sample_weight[sample_weight > 0].astype(np.float64)
+    else:
+        weight = None
+    n, n_features = X.shape
+    mean, scale = np.zeros(n_features), np.ones(n_features)
     if issparse(X):
-        return FeatureMap(np.zeros(X.shape[1]), MaxAbsScaler().fit(X).scale_)
-    low, high = X.min(axis=-2).astype(np.float64), X.max(axis=-2).astype(np.float64)
-    # The squares of very large numbers overflow.
-    largest = np.maximum(-low, high)
-    unit = np.where(largest > LARGE, largest, 1.0)
-    scaler = StandardScaler().fit(X if (unit == 1).all() else X / unit, sample_weight=sample_weight)
-    # The mean of a constant column may be off by rounding.
-    mean = np.where(low == high, low, scaler.mean_ * unit)
-    scale = np.where(low == high, 1.0, scaler.scale_ * unit)
-    zero_one = ((X == 0) | (X == 1)).all(axis=-2)
-    return FeatureMap(np.where(zero_one, 0.0, mean), np.where(zero_one, 1.0, scale))
+        X = X.tocsc()
+        X.sum_duplicates()
+        for j in range(n_features):
+            entries = slice(X.indptr[j], X.indptr[j + 1])
+            if entries.start < entries.stop:
+                rows, values = X.indices[entries], X.data[entries]
+                mean[j], scale[j] = _scaling_of_entries(values, rows, n, weight)
+        return FeatureMap(mean, scale)
+    # As rows of a block, the values of a column lie side by side.
+    width = max(1, min(MEASURED_AT_ONCE // n, n_features // 10))
+    for start in range(0, n_features, width):
+        for j, x in enumerate(np.ascontiguousarray(X[:, start : start + width].T), start):
+            mean[j], scale[j] = _scaling_of_values(x, weight)
+    return FeatureMap(mean, scale)
+
+
+def _scaling_of_values(x: NDArray, weight: NDArray | None) -> tuple[float, float]:
+    """Centre and scale of a column, given all its values, (n,)."""
+    nonzero = x != 0
+    if 2 * _mass(nonzero, weight) <= (len(x) if weight is None else weight.sum()):
+        return 0.0, _scale_about(0.0, x[nonzero], _of(weight, nonzero))[1]
+    return _scale_about(float(_quantile(x, 0.5, weight)), x, weight, centred=True)
+
+
+def _scaling_of_entries(
+    values: NDArray, rows: NDArray, n: int, weight: NDArray | None
+) -> tuple[float, float]:
+    """Centre and scale of a column of n values, given those that are not zero and their rows."""
+    total = n if weight is None else weight.sum()
+    if 2 * _mass(values != 0, _of(weight, rows)) <= total:
+        nonzero = values != 0
+        return 0.0, _scale_about(0.0, values[nonzero], _of(_of(weight, rows), nonzero))[1]
+    column = np.zeros(n, dtype=values.dtype)
+    column[rows] = values
+    return _scaling_of_values(column, weight)
+
+
+def _scale_about(
+    centre: float, x: NDArray, weight: NDArray | None, *, centred: bool = False
+) -> tuple[float, float]:
+    """Mean (or the centre) and root mean square deviation of the values within bounds about it."""
+    half = x * 0.5 - centre * 0.5  # the whole may overflow
+    size = np.abs(half)
+    differs = size > np.spacing(abs(centre))
+    if not differs.any():
+        return centre, 1.0
+    core = float(_quantile(size[differs], CORE, _of(weight, differs)))
+    within = size <= WITHIN * core if core < HUGE else np.ones(len(x), dtype=bool)
+    kept = x[within]
+    if ((kept == 0) | (kept == 1)).all():
+        return 0.0, 1.0
+    deviation, weight = half[within] / core, _of(weight, within)
+    mean = float(np.average(deviation, weights=weight)) if centred else 0.0
+    deviation -= mean
+    square = float(np.average(deviation * deviation, weights=weight))
+    return centre + 2 * core * mean, 2 * core * math.sqrt(square)
+
+
+def _of(weight: NDArray | None, rows: NDArray) -> NDArray | None:
+    return None if weight is None else weight[rows]
+
+
+def _mass(chosen: NDArray, weight: NDArray | None) -> float:
+    """How much is chosen: rows, or their weight."""
+    return float(np.count_nonzero(chosen) if weight is None else weight[chosen].sum())
+
+
+def _quantile(x: NDArray, fraction: float, weight: NDArray | None) -> Any:
+    """Smallest value of x that at least this fraction of the weight does not exceed."""
+    fraction -= 1e-9  # sums of weights are rounded
+    if weight is None:
+        k = max(math.ceil(fraction * len(x)) - 1, 0)
+        return np.partition(x, k)[k]
+    order = x.argsort()
+    passed = weight[order].cumsum()
+    return x[order[np.searchsorted(passed, fraction * passed[-1])]]

@@ -22,7 +22,7 @@ def stack_key(job: TrainingJob) -> tuple[object, ...]:
     # The one setting of a solver that is not a number, and so cannot differ within a stack.
     nesterov = getattr(job.solver, "nesterovs_momentum", None)
     network = (job.architecture, job.start.theta.dtype, type(job.solver), nesterov)
-    return (*network, job.X.shape[0], job.batch_size, job.start.n_iter)
+    return (*network, job.n_rows, job.batch_size, job.start.n_iter)
 
 
 def stream_key(job: TrainingJob) -> object:
@@ -34,7 +34,7 @@ def stream_key(job: TrainingJob) -> object:
     start = job.start
     if start.n_iter:
         return id(job)
-    arrays = (id(job.X), id(job.Y), id(job.sample_weight))
+    arrays = (id(job.X), id(job.Y), id(job.sample_weight), id(job.rows))
     sources = (_fingerprint(start.rng), _fingerprint(start.dropout_rng))
     return (*arrays, *sources, job.shuffle, job.input_dropout)
 
@@ -66,6 +66,7 @@ def sharing_arrays(jobs: Sequence[TrainingJob]) -> list[TrainingJob]:
             X=first_alike(job.X),
             Y=first_alike(job.Y),
             sample_weight=None if job.sample_weight is None else first_alike(job.sample_weight),
+            rows=None if job.rows is None else first_alike(job.rows),
         )
         for job in jobs
     ]
@@ -124,7 +125,7 @@ def working_set(job: TrainingJob) -> int:
 
 def seconds(job: TrainingJob) -> float:
     """Estimate how long a network takes to train in a stack: it depends on the machine."""
-    n = len(job.Y)
+    n = job.n_rows
     updates = math.ceil(n / job.batch_size)
     multiplications = 3 * n * n_weights(job.architecture.sizes)
     return job.max_iter * (4e-6 * updates + 1e-10 * multiplications)

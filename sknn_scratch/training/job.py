@@ -3,12 +3,14 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sknn_scratch.network.layers import Architecture
+from sknn_scratch.network.losses import LOSSES
 from sknn_scratch.training.schedules import Schedule
 from sknn_scratch.training.solvers import Solver, SolverState
 from sknn_scratch.training.stopping import NoImprovement, StoppingState
@@ -142,10 +144,27 @@ class TrainingJob:
     gets minus the loss."""
     callbacks: Sequence[Callable[[Epoch], object]] = ()
     """Called with the record of each epoch; training ends if one returns True."""
-    baseline: float | None = None
-    """Loss of a network that does not look at X; if given, the noise is measured by it."""
+    measures_noise: bool = False
+    """Whether the weight decay is scaled by the noise, which is measured in training."""
     input_dropout: float = 0.0
     """Share of the inputs that each update leaves out."""
+    rows: NDArray | None = None
+    """Numbers of the rows to learn from, in the order in which they are given; None for all. So
+    rows can be set aside without a copy of the others. Not for L-BFGS."""
+
+    @property
+    def n_rows(self) -> int:
+        """Rows to learn from."""
+        n: int = self.X.shape[0] if self.rows is None else len(self.rows)
+        return n
+
+    @cached_property
+    def baseline(self) -> float:
+        """Loss of a network that does not look at X, and always predicts the frequencies."""
+        Y, weight = self.Y, self.sample_weight
+        if self.rows is not None:
+            Y, weight = Y[self.rows], None if weight is None else weight[self.rows]
+        return LOSSES[self.architecture.loss, self.architecture.output].baseline(Y, weight)
 
     def noise_after(self, epoch: int, loss: float, noise: float) -> float:
         """Tell the noise in the data after an epoch: until a quarter of training, what it was.
@@ -153,6 +172,5 @@ class TrainingJob:
         What the first quarter leaves unexplained is taken for noise. That is late enough to have
         learnt something, and early enough not to have learnt by heart.
         """
-        if self.baseline and epoch == max(1, self.max_iter // 4):
-            return min(1.0, loss / self.baseline)
-        return noise
+        measured = self.measures_noise and epoch == max(1, self.max_iter // 4)
+        return min(1.0, loss / self.baseline) if measured and self.baseline else noise

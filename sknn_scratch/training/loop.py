@@ -121,7 +121,7 @@ class Stack:
             Member(jobs[place], streams[groups[place]], groups[place]) for place in self.places
         ]
         self.epoch = jobs[0].start.n_iter
-        self.n = jobs[0].X.shape[0]
+        self.n = jobs[0].n_rows
         self.began = time.perf_counter()
         starts = [jobs[place].start for place in self.places]
         self._settle(

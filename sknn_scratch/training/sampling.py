@@ -39,7 +39,9 @@ class Stream:
         start = job.start
         self.job = job
         self.rng, self.dropout_rng = start.rng, start.dropout_rng
-        self.order = np.arange(job.X.shape[0]) if start.order is None else start.order
+        self.order = start.order if start.order is not None else job.rows
+        if self.order is None:
+            self.order = np.arange(job.n_rows)
 
     def split(self) -> Self:
         """Make another stream that goes on alike."""
@@ -75,20 +77,21 @@ class Sampler:
         if n_each > 1:
             axes = (*self.K, 1)
             self.K = (*self.K, n_each)
-        self.n, dtype = first.X.shape[0], first.start.theta.dtype
+        self.n, dtype = first.n_rows, first.start.theta.dtype
         sizes = first.architecture.sizes
         self.slices = list(batch_slices(self.n, first.batch_size))
 
         # What several streams have in common is there once.
         keys = [(id(s.job.X), id(s.job.Y), id(s.job.sample_weight)) for s in streams]
         tables = {key: stream.job for key, stream in zip(keys, streams, strict=True)}
-        starts = {key: i * self.n for i, key in enumerate(tables)}
+        ends = np.cumsum([job.X.shape[0] for job in tables.values()])
+        starts = dict(zip(tables, [0, *ends[:-1]], strict=True))
         self.starts = [starts[key] for key in keys]
         self.X, self.Y = first.X, first.Y
         if len(tables) > 1:
             self.X = np.concatenate([job.X for job in tables.values()])
             self.Y = np.concatenate([job.Y for job in tables.values()])
-        self.sample_weight = _joined_weights([job.sample_weight for job in tables.values()])
+        self.sample_weight = _joined_weights([*tables.values()])
         self.order = np.stack([s.order for s in streams]) + np.array(self.starts)[:, None]
         self.rows = self.order.reshape(*axes, self.n)
         self.kept: NDArray | None = None
@@ -145,10 +148,14 @@ class Sampler:
             stream.order = order - start
 
 
-def _joined_weights(weights: Sequence[NDArray | None]) -> NDArray | None:
-    """Weights of the rows of all tables, or None if none has any."""
-    given = [weight for weight in weights if weight is not None]
-    if not given:
+def _joined_weights(jobs: Sequence[TrainingJob]) -> NDArray | None:
+    """Join the weights of the rows of all tables; None if none has any."""
+    weights = [job.sample_weight for job in jobs]
+    if all(weight is None for weight in weights):
         return None
-    ones = np.ones_like(given[0])
-    return np.concatenate([ones if weight is None else weight for weight in weights])
+    return np.concatenate(
+        [
+            np.ones((len(job.Y), 1), dtype=job.Y.dtype) if weight is None else weight
+            for job, weight in zip(jobs, weights, strict=True)
+        ]
+    )
