@@ -48,14 +48,14 @@ _ZEROS_ALLOWED: dict[str, Any] = (
 
 
 def check_sample_weight(sample_weight: ArrayLike, X: NDArray) -> NDArray:
-    """Validate weights of the rows of X; return them as an array (n,) of its dtype.
+    """Validate weights of the rows of X; return them as an array (n,) of float64.
 
     Raises
     ------
     ValueError
         If there is not one weight a row, if one is negative or not finite, or if all are zero.
     """
-    weights: NDArray = _check_sample_weight(sample_weight, X, dtype=X.dtype, **_ZEROS_ALLOWED)
+    weights: NDArray = _check_sample_weight(sample_weight, X, dtype=np.float64, **_ZEROS_ALLOWED)
     if weights.min() < 0:
         raise ValueError(
             f"sample_weight must not be negative, but its smallest value is {weights.min()}. "

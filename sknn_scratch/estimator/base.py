@@ -16,9 +16,10 @@ from sknn_scratch._compat import check_sample_weight, fit_context
 from sknn_scratch.callbacks.following import follow
 from sknn_scratch.callbacks.protocol import CallbackSupport, callback_context
 from sknn_scratch.estimator.attributes import NetworkAttributes
-from sknn_scratch.estimator.fitting import Fit, Table, adopted, plan_fit, train
+from sknn_scratch.estimator.fitting import Fit, adopted, plan_fit, train
 from sknn_scratch.estimator.plan import Mode
 from sknn_scratch.estimator.report import report
+from sknn_scratch.estimator.rows import Table
 from sknn_scratch.estimator.targets import Classification
 
 #: What X may come as without being converted.
@@ -192,7 +193,7 @@ class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
                 raise
         if self.loss_curve_ is getattr(fitted, "loss_curve_", None):
             self.loss_curve_.extend(result.loss_curve)
-        report(self, mode, fit.job, result)
+        report(self, fit, result)
         return self
 
     def _validate_table(
@@ -236,15 +237,16 @@ class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
         return X, y
 
     def _weighted(self, X: NDArray, y: NDArray, sample_weight: ArrayLike | None) -> Table:
-        """Give validated rows their weights, (n,), those of their classes included."""
-        if sample_weight is not None:
-            sample_weight = check_sample_weight(sample_weight, X)
+        """Give validated rows their weights, those of their classes included."""
+        weight = None if sample_weight is None else check_sample_weight(sample_weight, X)
         if self.class_weight is None:
-            return Table(X, y, sample_weight)
-        weights = self._task.class_weights(self.class_weight, y)
-        if sample_weight is not None:
-            weights = weights * sample_weight
-        return Table(X, y, check_sample_weight(weights, X))
+            return Table(X, y, weight, None)
+        by_class = self._task.class_weights(self.class_weight, y)
+        if by_class.ndim == 2:
+            return Table(X, y, weight, by_class)
+        return Table(
+            X, y, check_sample_weight(by_class * (1 if weight is None else weight), X), None
+        )
 
     def _validate_set(self, X_val: Any, y_val: Any, sample_weight_val: Any) -> Table | None:
         """Validate the validation rows that were given to fit; None if there are none."""

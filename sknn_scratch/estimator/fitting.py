@@ -9,34 +9,32 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
+from sknn_scratch.estimator.history import History, history_of
 from sknn_scratch.estimator.plan import Mode, Plan, hidden_sizes, make_plan, stops_early
 from sknn_scratch.estimator.report import print_epoch
-from sknn_scratch.estimator.rows import Rows, hold_out, rows_of, set_aside
+from sknn_scratch.estimator.rows import Table, hold_out, rows_of, set_aside, with_weight
 from sknn_scratch.estimator.targets import Classification
-from sknn_scratch.network.features import AS_THEY_ARE, FeatureMap, learn_scaling
+from sknn_scratch.network.features import FeatureMap, learn_scaling
 from sknn_scratch.network.initialisation import initial_theta
 from sknn_scratch.network.layers import Architecture
+from sknn_scratch.network.losses import LOSSES
 from sknn_scratch.network.model import Network
+from sknn_scratch.network.stream_scaling import StreamScaling
 from sknn_scratch.training.job import TrainingJob, TrainingState
 from sknn_scratch.training.lbfgs import train_lbfgs
 from sknn_scratch.training.stopping import StoppingState
 from sknn_scratch.training.trainer import train_one
 
 
-class Table(NamedTuple):
-    """Rows that were given: validated, with weights that include those of their classes."""
-
-    X: NDArray
-    y: NDArray
-    sample_weight: NDArray | None
-
-
 class Fit(NamedTuple):
     """A fit that is about to be trained."""
 
     mode: Mode
+    plan: Plan
     job: TrainingJob
     features: FeatureMap
+    history: History
+    """What the rows have shown, in a stream together with all that came before."""
     rng: np.random.RandomState
     """Source of all that is random, which the job draws from, or from a copy."""
 
@@ -60,36 +58,75 @@ def plan_fit(
         Whether the fit goes on from another, and whether it is one epoch of a stream.
     """
     rng = check_random_state(estimator.random_state)
-    if mode.again:
-        features, dtype = estimator.network_.features, estimator.network_.dtype
-    else:
-        features, dtype = AS_THEY_ARE, np.dtype(estimator.dtype or table.X.dtype)
-        if estimator.scale_features:
-            features = learn_scaling(table.X, table.sample_weight)
-    rows = rows_of(*table, task, features, dtype)
+    scaling = _scaling(estimator, table, mode)
+    features = scaling.features
+    dtype = estimator.network_.dtype if mode.again else np.dtype(estimator.dtype or table.X.dtype)
+    rows = rows_of(table, task, features, dtype)
     sizes = (rows.inputs.shape[1], *hidden_sizes(estimator), task.n_outputs)
     network = Architecture(sizes, estimator.activation, task.output, estimator.loss)
     if mode.again:
         theta = _fitted_theta(estimator, sizes)
     else:
-        theta = initial_theta(network, estimator.init, rows.inputs, rows.sample_weight, rng, dtype)
+        theta = initial_theta(network, estimator.init, rows.inputs, table.sample_weight, rng, dtype)
     early = not mode.partial and stops_early(
         estimator, table.X.shape[0], has_validation=validation is not None
     )
     held_out = train_rows = None
     if validation is not None:
-        held_out = rows_of(*validation, task, features, dtype)
+        held_out = rows_of(validation, task, features, dtype)
     elif early:
         train_rows, validation_rows = set_aside(rows, task, estimator.validation_fraction, rng)
         held_out = rows.take(validation_rows)
-    n, weight = rows.size(train_rows)
+    train_rows = with_weight(table, train_rows)
+    history = history_of(*rows.of(train_rows), scaling)
+    if mode.again and mode.partial:
+        history = estimator._history + history
+    rows = rows._replace(weight=history.normalised(rows.weight, len(rows.targets)))
+    targets, weight = rows.of(train_rows)
+    n, effective_n = len(targets), task.effective_number(targets, weight)
     seen = estimator.t_ if mode.again and mode.partial else 0
-    plan = make_plan(estimator, sizes, n, seen + weight, mode, early)
-    start = _start(estimator, plan, theta, rng, mode, seen)
-    job = replace(_job(estimator, plan, network, rows, start), rows=train_rows)
-    if held_out is not None:
-        job = replace(job, hold_out=hold_out(held_out, network, task, features, estimator))
-    return Fit(mode, job, features, rng)
+    plan = make_plan(estimator, sizes, n, seen + effective_n, mode, early)
+    loss = LOSSES[network.loss, network.output]
+    guard = loss.guard(history.frequencies)
+    job = TrainingJob(
+        X=rows.inputs,
+        Y=rows.targets,
+        sample_weight=None if rows.weight is None else rows.weight.astype(dtype),
+        rows=train_rows,
+        architecture=network,
+        start=_start(estimator, plan, theta, rng, mode, seen),
+        solver=plan.solver,
+        schedule=plan.schedule,
+        guard=guard,
+        baseline=loss.baseline(history.frequencies, guard),
+        alpha=estimator.alpha * n / effective_n,
+        weight_decay=plan.weight_decay,
+        measures_noise=plan.measures_noise,
+        input_dropout=plan.input_dropout,
+        batch_size=plan.batch_size,
+        max_iter=plan.max_iter,
+        shuffle=estimator.shuffle,
+        stopping=plan.stopping,
+        hold_out=held_out and hold_out(held_out, network, guard, task, features, estimator),
+        callbacks=[print_epoch] if estimator.verbose else [],
+    )
+    return Fit(mode, plan, job, features, history, rng)
+
+
+def _scaling(estimator: Any, table: Table, mode: Mode) -> StreamScaling:
+    """Find what the columns go through: learnt from the rows, or as a fit had it."""
+    if mode.again:
+        before: StreamScaling = estimator._history.scaling
+        if not mode.partial or before.features.mean is None:
+            return before
+    elif not estimator.scale_features:
+        return StreamScaling()
+    else:
+        before = StreamScaling()
+    if mode.partial:
+        weight = table.sample_weight
+        return before.after(table.X, np.ones(table.X.shape[0]) if weight is None else weight)
+    return StreamScaling(learn_scaling(table.X, table.sample_weight), n_learnt=table.X.shape[0])
 
 
 def train(estimator: Any, fit: Fit) -> TrainingState:
@@ -127,6 +164,7 @@ def adopted(
     attributes = dict(
         estimator.__dict__,
         network_=Network.from_theta(fit.job.architecture, theta, fit.features),
+        _history=fit.history,
         batch_size_=fit.job.batch_size,
         learning_rate_init_=fit.job.schedule.learning_rate_init,
         input_dropout_=fit.job.input_dropout,
@@ -245,27 +283,3 @@ def _stopping_state(estimator: Any, plan: Plan, theta: NDArray, mode: Mode) -> S
     if (best := getattr(estimator, "best_validation_score_", None)) is None:
         return StoppingState(count=count)
     return StoppingState(best, count, theta)
-
-
-def _job(
-    estimator: Any, plan: Plan, network: Architecture, rows: Rows, start: TrainingState
-) -> TrainingJob:
-    """Put together all that training depends on, but for rows held out."""
-    return TrainingJob(
-        X=rows.inputs,
-        Y=rows.targets,
-        sample_weight=rows.sample_weight,
-        architecture=network,
-        start=start,
-        solver=plan.solver,
-        schedule=plan.schedule,
-        alpha=estimator.alpha,
-        weight_decay=plan.weight_decay,
-        batch_size=plan.batch_size,
-        max_iter=plan.max_iter,
-        shuffle=estimator.shuffle,
-        stopping=plan.stopping,
-        callbacks=[print_epoch] if estimator.verbose else [],
-        measures_noise=plan.measures_noise,
-        input_dropout=plan.input_dropout,
-    )

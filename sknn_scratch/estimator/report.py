@@ -1,12 +1,24 @@
 """What a fit says: a line an epoch if it is asked to, and warnings where it should have gone on."""
 
-from typing import Any
+import math
+from typing import TYPE_CHECKING, Any
 
 from sklearn.exceptions import ConvergenceWarning
 
 from sknn_scratch._caller import warn_user
-from sknn_scratch.estimator.plan import Mode
 from sknn_scratch.training.job import Epoch, TrainingJob, TrainingState
+
+if TYPE_CHECKING:
+    from sknn_scratch.estimator.fitting import Fit
+
+#: A run that comes less far than this part of the way of "auto" may not be at its goal.
+SHORT = 0.25
+
+#: Part of the epochs of a cosine after which half of the way is behind.
+HALFWAY = 0.265
+
+#: A loss that falls by more than this part of the baseline on the second half still falls steeply.
+STEEP = 0.05
 
 
 def print_epoch(epoch: Epoch) -> None:
@@ -20,7 +32,7 @@ def print_epoch(epoch: Epoch) -> None:
         print("No more progress at this learning rate. Going on with a fifth of it.")
 
 
-def report(estimator: Any, mode: Mode, job: TrainingJob, result: TrainingState) -> None:
+def report(estimator: Any, fit: "Fit", result: TrainingState) -> None:
     """Print why training ended, if verbose; warn if it should have gone on."""
     if result.stop_reason == "interrupted":
         warn_user(
@@ -28,7 +40,8 @@ def report(estimator: Any, mode: Mode, job: TrainingJob, result: TrainingState) 
             "then is kept."
         )
         return
-    if mode.partial:  # it has not been at its end
+    job = fit.job
+    if fit.mode.partial:  # it has not been at its end
         return
     if estimator.verbose and result.stop_reason == "stalled":
         what = "Training loss" if job.hold_out is None else "Validation score"
@@ -36,7 +49,12 @@ def report(estimator: Any, mode: Mode, job: TrainingJob, result: TrainingState) 
             f"{what} did not improve more than tol={estimator.tol:f} for "
             f"{estimator.n_iter_no_change} consecutive epochs. Stopping."
         )
-    if message := _not_converged(estimator, job, result) or _no_better(estimator, job, result):
+    message = (
+        _not_converged(estimator, job, result)
+        or _no_better(estimator, job, result)
+        or _on_the_way(fit, result)
+    )
+    if message:
         warn_user(message, ConvergenceWarning)
 
 
@@ -67,4 +85,25 @@ def _no_better(estimator: Any, job: TrainingJob, result: TrainingState) -> str:
         f"learning_rate_init={job.schedule.learning_rate_init} (lower it if loss_curve_ rises, "
         "raise it or max_iter if it is flat), or scale the features, for instance with "
         "sklearn.preprocessing.StandardScaler."
+    )
+
+
+def _on_the_way(fit: "Fit", result: TrainingState) -> str:
+    """Say that a run with a low rate ended as planned, but long before its goal; or nothing.
+
+    Of the way along a cosine, rate times updates, half is behind after 26.5 % of the epochs. If the
+    second half still gained much, as far again would gain more.
+    """
+    planned = fit.job.schedule.name == "cosine" and fit.job.stopping is None
+    if not planned or fit.mode.again or result.stop_reason != "max_iter" or fit.plan.way >= SHORT:
+        return ""
+    halfway = result.loss_curve[math.ceil(HALFWAY * len(result.loss_curve)) - 1]
+    if halfway - result.loss <= STEEP * fit.job.baseline:
+        return ""
+    return (
+        f"Training ended as planned while its loss was still falling: {halfway:.3g} after a "
+        f"quarter of the epochs, {result.loss:.3g} at the end. "
+        f"learning_rate_init={fit.plan.learning_rate_init:g} is far below the "
+        f"{fit.plan.auto_rate:g} that 'auto' would take. Set learning_rate_init='auto', or raise "
+        f"it or max_iter={fit.job.max_iter}."
     )

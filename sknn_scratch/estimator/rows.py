@@ -1,7 +1,7 @@
 """Rows of a table: as they came and as the network sees them, to learn from or held out."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from copy import copy
 from numbers import Real
 from typing import Any, NamedTuple, Self
@@ -23,61 +23,70 @@ from sknn_scratch.training.holdout import HoldOut
 Score = Callable[[NDArray, NDArray, float], float]
 
 
-class Rows(NamedTuple):
-    """Rows as they came, validated, and what the network sees of them."""
+class Table(NamedTuple):
+    """Rows that were given, validated."""
 
     X: NDArray
     """(n, n_features), dense or sparse."""
     y: NDArray
     """Labels, (n,) or (n, n_labels)."""
+    sample_weight: NDArray | None
+    """Weights of the rows, (n,); those of their classes included, but for several labels."""
+    label_weight: NDArray | None
+    """Weights of the labels of the rows by their classes, (n, n_labels); None for one label."""
+
+
+class Rows(NamedTuple):
+    """Rows as they came, and what the network sees of them."""
+
+    table: Table
     inputs: NDArray
     """(n, n_inputs), of theta's dtype."""
     targets: NDArray
     """0 or 1, (n, n_outputs), of theta's dtype."""
-    sample_weight: NDArray | None
-    """Weights, (n,), of theta's dtype; None if all are equal."""
+    weight: NDArray | None
+    """Weights in the loss, (n, 1) or (n, n_outputs), float64; None if all are equal."""
 
-    def size(self, rows: NDArray | None = None) -> tuple[int, float]:
-        """Count the rows, or some of them, and what they weigh in all."""
-        n, weight = len(self.targets) if rows is None else len(rows), self.sample_weight
-        if weight is None:
-            return n, float(n)
-        return n, float((weight if rows is None else weight[rows]).sum())
+    def of(self, rows: NDArray | None) -> tuple[NDArray, NDArray | None]:
+        """Return the targets and the weights in the loss of some of the rows, or of all."""
+        if rows is None:
+            return self.targets, self.weight
+        return self.targets[rows], None if self.weight is None else self.weight[rows]
 
     def take(self, rows: NDArray) -> Self:
         """Take some of the rows."""
-        return self._replace(
-            **{name: part[rows] for name, part in self._asdict().items() if part is not None}
-        )
+        return type(self)(Table(*_taken(self.table, rows)), *_taken(self[1:], rows))
 
 
-def rows_of(
-    X: NDArray,
-    y: NDArray,
-    sample_weight: NDArray | None,
-    task: Classification,
-    features: FeatureMap,
-    dtype: np.dtype,
-) -> Rows:
+def _taken(parts: Iterable[Any], rows: NDArray) -> list[Any]:
+    return [None if part is None else part[rows] for part in parts]
+
+
+def rows_of(table: Table, task: Classification, features: FeatureMap, dtype: np.dtype) -> Rows:
     """Turn validated rows into what the network sees of them."""
-    return Rows(
-        X=X,
-        y=y,
-        inputs=features(X, dtype),
-        targets=task.encode(y, dtype),
-        sample_weight=None if sample_weight is None else sample_weight.astype(dtype),
-    )
+    weight = None if table.sample_weight is None else table.sample_weight[:, None]
+    if table.label_weight is not None:
+        weight = table.label_weight if weight is None else table.label_weight * weight
+    return Rows(table, features(table.X, dtype), task.encode(table.y, dtype), weight)
+
+
+def with_weight(table: Table, rows: NDArray | None) -> NDArray | None:
+    """Leave out rows of weight zero: numbers of those to learn from, None for all of the table."""
+    weight = table.sample_weight
+    if weight is None or weight.all():
+        return rows
+    return np.flatnonzero(weight) if rows is None else rows[weight[rows] > 0]
 
 
 def set_aside(
     rows: Rows, task: Classification, fraction: float, rng: np.random.RandomState
 ) -> tuple[NDArray, NDArray]:
     """Split rows into those to learn from, and those to hold out: the numbers of both."""
-    n = len(rows.targets)
+    n, y, weight = len(rows.targets), rows.table.y, rows.table.sample_weight
     train, validation = train_test_split(
         np.arange(n), random_state=rng, test_size=fraction, stratify=task.stratify(rows.targets)
     )
-    if len(kept := task.rows_to_keep(rows.y, train, validation)):
+    if len(kept := task.rows_to_keep(y, train, validation)):
         train = np.concatenate([train, kept])
         validation = np.setdiff1d(validation, kept)
     if len(validation) < 2:
@@ -85,7 +94,6 @@ def set_aside(
             "The validation set is too small. Increase 'validation_fraction' or the size of your "
             f"dataset: validation_fraction={fraction} leaves {len(validation)} of {n} rows for it."
         )
-    weight = rows.sample_weight
     if weight is not None and not (weight[train].any() and weight[validation].any()):
         raise ValueError(
             f"validation_fraction={fraction} puts all rows with a weight on one side: to learn "
@@ -97,37 +105,38 @@ def set_aside(
 def hold_out(
     rows: Rows,
     architecture: Architecture,
+    guard: NDArray,
     task: Classification,
     features: FeatureMap,
     estimator: Any,
 ) -> HoldOut:
     """Make what networks in training are scored by on these rows, by `scoring` of the estimator."""
-    scoring = estimator.scoring
+    scoring, table = estimator.scoring, rows.table
     if scoring == "loss":
         score: Score = _minus_loss
     elif scoring is None:
-        score = _accuracy(rows, architecture, task)
+        score = _accuracy(table, architecture, task)
     else:
-        score = _score_by_scorer(rows, architecture, task, features, estimator)
-    return HoldOut(rows.inputs, rows.targets, rows.sample_weight, architecture, score)
+        score = _score_by_scorer(table, architecture, task, features, estimator)
+    return HoldOut(rows.inputs, rows.targets, rows.weight, guard, architecture, score)
 
 
 def _minus_loss(theta: NDArray, z: NDArray, loss: float) -> float:
     return -loss
 
 
-def _accuracy(rows: Rows, architecture: Architecture, task: Classification) -> Score:
+def _accuracy(table: Table, architecture: Architecture, task: Classification) -> Score:
     link = INVERSE_LINKS[architecture.output]
 
     def score(theta: NDArray, z: NDArray, loss: float) -> float:
         labels = task.decode(link.probabilities(link.per_class(z)))
-        return float(accuracy_score(rows.y, labels, sample_weight=rows.sample_weight))
+        return float(accuracy_score(table.y, labels, sample_weight=table.sample_weight))
 
     return score
 
 
 def _score_by_scorer(
-    rows: Rows,
+    table: Table,
     architecture: Architecture,
     task: Classification,
     features: FeatureMap,
@@ -141,22 +150,22 @@ def _score_by_scorer(
     )
     probe.__dict__.pop("feature_names_in_", None)  # the rows are an array, without names
     weights = {}
-    if rows.sample_weight is not None and accepts_sample_weight(scorer):
-        weights["sample_weight"] = rows.sample_weight
+    if table.sample_weight is not None and accepts_sample_weight(scorer):
+        weights["sample_weight"] = table.sample_weight
 
     def score(theta: NDArray, z: NDArray, loss: float) -> float:
         probe.network_ = Network.from_theta(architecture, theta, features)
         try:
-            value = scorer(probe, rows.X, rows.y, **weights)
+            value = scorer(probe, table.X, table.y, **weights)
         except ValueError as error:
-            if missing := task.missing(rows.y):
+            if missing := task.missing(table.y):
                 raise ValueError(
                     f"scoring={estimator.scoring!r} failed on the validation rows, which have no "
                     f"row of {missing} ({error}). {remedy}"
                 ) from error
             raise
         if not isinstance(value, Real) or not math.isfinite(value):
-            missing = task.missing(rows.y)
+            missing = task.missing(table.y)
             why = f", which have no row of {missing}. {remedy}" if missing else "."
             raise ValueError(
                 f"scoring={estimator.scoring!r} returned {value!r} on the validation rows{why} It "

@@ -73,6 +73,23 @@ class Classification:
             )
         return _weights_of(class_weight, self.classes)[np.searchsorted(self.classes, y)]
 
+    def effective_number(self, targets: NDArray, weight: NDArray | None) -> float:
+        r"""Count the rows that weighted rows are worth, class by class.
+
+        Of a class it is :math:`(\sum w)^2 / \sum w^2`, the number of equal weights that know its
+        mean as well (Kish, "Survey Sampling", 1965). Summed over the classes, that does not change
+        if a class as a whole is weighted up or down, which takes nothing away from what is known
+        about it.
+
+        Parameters
+        ----------
+        targets : ndarray of shape (n, n_outputs)
+        weight : ndarray of shape (n, 1) or (n, n_outputs), or None
+        """
+        if weight is None:
+            return float(len(targets))
+        return float(_kish(targets, weight).sum())
+
     def stratify(self, targets: NDArray) -> NDArray | None:
         """Return what rows set aside are stratified by, or None."""
         return None
@@ -150,6 +167,10 @@ class BinaryClassification(Classification):
         """Turn probabilities of both classes, (n, 2), into labels."""
         return self.classes[(p[:, 1] > 0.5).astype(int)]
 
+    def effective_number(self, targets: NDArray, weight: NDArray | None) -> float:
+        """Count the rows that weighted rows are worth, of both classes."""
+        return _of_both(targets, weight)
+
     def stratify(self, targets: NDArray) -> NDArray | None:
         """Return what rows set aside are stratified by: the class, if both have several rows."""
         positive = np.count_nonzero(targets)
@@ -184,20 +205,37 @@ class Multilabel(Classification):
         """Turn probabilities of the labels, (n, n_labels), into an indicator matrix."""
         return np.array(self.codes)[(p > 0.5).astype(int)]
 
+    def effective_number(self, targets: NDArray, weight: NDArray | None) -> float:
+        """Count the rows that weighted rows are worth, on average over the labels."""
+        return _of_both(targets, weight)
+
     def class_weights(self, class_weight: ClassWeight, y: Any) -> NDArray:
-        """Weigh each row of y, (n,), by the product over its labels; takes one dict a label."""
+        """Weigh each row and label of y, (n, n_labels), by whether it is there; one dict a label.
+
+        A label's weights are 1 on average: they weigh its two classes against each other, and not
+        the label against others.
+        """
+        Y = self.encode(y, int)
+        n, present = len(Y), Y.sum(axis=0)
         if class_weight == "balanced":
-            return compute_sample_weight("balanced", y.toarray() if issparse(y) else y)
-        if not isinstance(class_weight, list) or len(class_weight) != y.shape[1]:
+            counts = np.stack([n - present, present], axis=-1)
+            absent_present = n / (2 * np.maximum(counts, 1))
+        elif isinstance(class_weight, list) and len(class_weight) == Y.shape[1]:
+            codes = np.array(self.codes)
+            absent_present = np.array([_weights_of(weights, codes) for weights in class_weight])
+        else:
             raise ValueError(
-                f"class_weight must be 'balanced' or a list of one dict a label, {y.shape[1]} in "
+                f"class_weight must be 'balanced' or a list of one dict a label, {Y.shape[1]} in "
                 f"all, for multilabel y, got {class_weight!r}."
             )
-        absent_present = np.array(
-            [_weights_of(weights, np.array(self.codes)) for weights in class_weight]
-        )
-        Y = self.encode(y, int)
-        return absent_present[np.arange(Y.shape[1]), Y].prod(axis=1)
+        weights = absent_present[np.arange(Y.shape[1]), Y]
+        mean = weights.mean(axis=0)
+        if not mean.all():
+            raise ValueError(
+                f"class_weight={class_weight!r} leaves no row with a weight for the labels "
+                f"{np.flatnonzero(mean == 0).tolist()}. Give the class that y has a weight."
+            )
+        return weights / mean
 
     def missing(self, y: NDArray) -> list:
         """List the labels that no row of y has, or that every row has."""
@@ -310,6 +348,21 @@ def _task(name: str, classes: NDArray) -> Classification:
 def is_multilabel(y: Any) -> bool:
     """Tell whether y, a classification target, is an indicator matrix: one column a label."""
     return y.ndim == 2
+
+
+def _kish(targets: NDArray, weight: NDArray) -> NDArray:
+    """Effective number of the rows with each target, (n_outputs,)."""
+    weight = weight.astype(np.float64)
+    squares = (weight**2 * targets).sum(axis=0)
+    sums = (weight * targets).sum(axis=0)
+    return np.divide(sums**2, squares, out=np.zeros_like(sums), where=squares > 0)
+
+
+def _of_both(targets: NDArray, weight: NDArray | None) -> float:
+    """Effective number of the rows with and without a target, the mean over the outputs."""
+    if weight is None:
+        return float(len(targets))
+    return float((_kish(targets, weight) + _kish(1 - targets, weight)).mean())
 
 
 def _weights_of(class_weight: dict, classes: NDArray) -> NDArray:

@@ -121,25 +121,27 @@ def learn_scaling(X: Any, sample_weight: NDArray | None) -> FeatureMap:
     It makes no difference in which order rows come, in which unit their weights are, and whether a
     row comes twice or with twice the weight. A constant column becomes zero.
     """
+    live: Any = slice(None)
+    weight = None
     if sample_weight is not None:
-        X, weight = X[sample_weight > 0], sample_weight[sample_weight > 0].astype(np.float64)
-    else:
-        weight = None
-    n, n_features = X.shape
+        live = np.flatnonzero(sample_weight)
+        weight = sample_weight[live].astype(np.float64)
+    n_features = X.shape[1]
     mean, scale = np.zeros(n_features), np.ones(n_features)
     if issparse(X):
-        X = X.tocsc()
+        X = X[live].tocsc()
         X.sum_duplicates()
         for j in range(n_features):
             entries = slice(X.indptr[j], X.indptr[j + 1])
             if entries.start < entries.stop:
                 rows, values = X.indices[entries], X.data[entries]
-                mean[j], scale[j] = _scaling_of_entries(values, rows, n, weight)
+                mean[j], scale[j] = _scaling_of_entries(values, rows, X.shape[0], weight)
         return FeatureMap(mean, scale)
     # As rows of a block, the values of a column lie side by side.
-    width = max(1, min(MEASURED_AT_ONCE // n, n_features // 10))
+    width = max(1, min(MEASURED_AT_ONCE // len(X), n_features // 10))
     for start in range(0, n_features, width):
-        for j, x in enumerate(np.ascontiguousarray(X[:, start : start + width].T), start):
+        block = np.ascontiguousarray(X[:, start : start + width].T)[:, live]
+        for j, x in enumerate(block, start):
             mean[j], scale[j] = _scaling_of_values(x, weight)
     return FeatureMap(mean, scale)
 

@@ -1,8 +1,9 @@
 r"""Losses, from the pre-activations z of the output layer to a value and a gradient.
 
 Each function takes z of shape (K, n, n_outputs), targets y of the same shape (0 or 1) and
-``weight`` of the same shape, the normalised sample weight of each row: 1 / n, or its weight over
-the sum of weights. It
+``weight`` of the same shape, the normalised sample weight of each row and output: 1 / n, or its
+weight over that of n rows on average; and ``guard`` (K, 1, n_outputs), the factor of the log loss
+in the guarded squared error. It
 
 - returns the loss of each network, :math:`\sum_i w_i L_i`, shape (K,), and
 - replaces z by :math:`\delta = w \cdot \partial L / \partial z`, in place.
@@ -77,7 +78,9 @@ def softmax(z: NDArray, scratch: Scratch) -> NDArray:
     return p
 
 
-def squared_error_sigmoids(z: NDArray, y: NDArray, weight: NDArray, scratch: Scratch) -> NDArray:
+def squared_error_sigmoids(
+    z: NDArray, y: NDArray, weight: NDArray, guard: NDArray, scratch: Scratch
+) -> NDArray:
     r"""Compute the squared error of sigmoid outputs, and replace z by delta.
 
     .. math:: L = \sum_c e_c^2, \quad e = p - y, \qquad
@@ -94,12 +97,14 @@ def squared_error_sigmoids(z: NDArray, y: NDArray, weight: NDArray, scratch: Scr
     return loss
 
 
-def squared_error_baseline(f: NDArray) -> float:
+def squared_error_baseline(f: NDArray, guard: NDArray) -> float:
     r"""Compute the squared error of predicting f: :math:`\sum_c f_c (1 - f_c)`."""
     return float(f @ (1 - f))
 
 
-def squared_error_softmax(z: NDArray, y: NDArray, weight: NDArray, scratch: Scratch) -> NDArray:
+def squared_error_softmax(
+    z: NDArray, y: NDArray, weight: NDArray, guard: NDArray, scratch: Scratch
+) -> NDArray:
     r"""Compute the squared error of a softmax, and replace z by delta.
 
     .. math:: L = \sum_c e_c^2, \quad e = p - y, \qquad
@@ -127,39 +132,87 @@ def _squared_error(
     return loss
 
 
-#: Factor of the log loss in the guarded squared error.
-GUARD = 0.1
+# Where an answer is far from the truth and sure of it, the squared error is flat. That matters
+# where a class is rare: a network that predicts its frequency f everywhere is near the least squared
+# error, and what pulls it on, 2 f (1 - f) times the error, vanishes with f. So a class that is
+# rare, or once given up in favour of another, stays given up. The log loss pulls with the error
+# itself. The guarded squared error adds as much of it as the squared error of predicting f lacks of
+# what it is at even classes: nothing if they are even, up to a quarter if one is rare (for a
+# softmax, where a mistake counts twice, up to a half).
+
+
+def guard_of_sigmoids(f: NDArray) -> NDArray:
+    r"""Compute the guard of each output, :math:`g_c = \frac14 - f_c (1 - f_c)`."""
+    return 0.25 - f * (1 - f)
+
+
+def guarded_squared_error_sigmoids(
+    z: NDArray, y: NDArray, weight: NDArray, guard: NDArray, scratch: Scratch
+) -> NDArray:
+    r"""Compute the squared error of sigmoid outputs and some of their log loss; replace z by delta.
+
+    .. math:: L = \sum_c e_c^2 + g_c \big(\log(1 + e^{z_c}) - y_c z_c\big), \quad e = p - y,
+        \qquad \frac{\partial L}{\partial z_c} = \big(2 p_c (1 - p_c) + g_c\big)\, e_c
+    """
+    log_loss = np.logaddexp(0, z, scratch.p)
+    log_loss -= np.multiply(y, z, scratch.q)
+    log_loss *= guard
+    loss = inner(weight, log_loss)
+    p, q = sigmoids(z, scratch), scratch.q
+    e = np.subtract(p, y, z)
+    np.multiply(e, weight, q)
+    loss += inner(q, e)
+    np.subtract(1, p, z)
+    z *= p
+    z *= 2
+    z += guard
+    z *= q
+    return loss
+
+
+def guarded_squared_error_sigmoids_baseline(f: NDArray, guard: NDArray) -> float:
+    """Compute the squared error of predicting f, and as much of the log loss as the guard says."""
+    return float(f @ (1 - f) + guard @ (entr(f) + entr(1 - f)))
+
+
+def guard_of_softmax(f: NDArray) -> NDArray:
+    r"""Compute the guard, :math:`\frac12 - 2 m (1 - m)` with the frequency m of the rarest class.
+
+    It is the same for all outputs: with a guard for each, the least loss would not be where the
+    probabilities are right.
+    """
+    return np.full_like(f, 0.5 - 2 * f.min() * (1 - f.min()))
 
 
 def guarded_squared_error_softmax(
-    z: NDArray, y: NDArray, weight: NDArray, scratch: Scratch
+    z: NDArray, y: NDArray, weight: NDArray, guard: NDArray, scratch: Scratch
 ) -> NDArray:
-    r"""Compute the squared error of a softmax and a tenth of its log loss; replace z by delta.
+    r"""Compute the squared error of a softmax and some of its log loss; replace z by delta.
 
-    Where the true class has no probability at all, the squared error is flat, so that a class that
-    is once given up in favour of another stays so. The log loss is steep there.
-
-    .. math:: L = \sum_c e_c^2 - \frac{1}{10} \sum_c y_c \log p_c, \quad e = p - y, \qquad
-        \frac{\partial L}{\partial z_c} =
-            2 p_c \Big(e_c - \sum_j e_j p_j\Big) + \frac{1}{10} e_c
+    .. math:: L = \sum_c e_c^2 - g \sum_c y_c \log p_c, \quad e = p - y, \qquad
+        \frac{\partial L}{\partial z_c} = 2 p_c \Big(e_c - \sum_j e_j p_j\Big) + g\, e_c
 
     for targets that sum to one.
     """
     p = softmax(z, scratch)
     z -= np.log(scratch.row, scratch.row)
-    loss = -GUARD * inner(weight, np.multiply(y, z, scratch.q))
+    log_loss = np.multiply(y, z, scratch.q)
+    log_loss *= guard
+    loss = -inner(weight, log_loss)
     loss += _squared_error(p, z, y, weight, scratch)
-    scratch.q *= GUARD
+    scratch.q *= guard
     z += scratch.q
     return loss
 
 
-def guarded_squared_error_baseline(f: NDArray) -> float:
-    """Compute the squared error of predicting f, and a tenth of the log loss."""
-    return squared_error_baseline(f) + GUARD * log_loss_softmax_baseline(f)
+def guarded_squared_error_softmax_baseline(f: NDArray, guard: NDArray) -> float:
+    """Compute the squared error of predicting f, and as much of the log loss as the guard says."""
+    return float(f @ (1 - f) + guard @ entr(f))
 
 
-def log_loss_sigmoids(z: NDArray, y: NDArray, weight: NDArray, scratch: Scratch) -> NDArray:
+def log_loss_sigmoids(
+    z: NDArray, y: NDArray, weight: NDArray, guard: NDArray, scratch: Scratch
+) -> NDArray:
     r"""Compute the cross-entropy of sigmoid outputs, and replace z by delta.
 
     .. math:: L = \sum_c \log(1 + e^{z_c}) - y_c z_c, \qquad
@@ -173,12 +226,14 @@ def log_loss_sigmoids(z: NDArray, y: NDArray, weight: NDArray, scratch: Scratch)
     return loss
 
 
-def log_loss_sigmoids_baseline(f: NDArray) -> float:
+def log_loss_sigmoids_baseline(f: NDArray, guard: NDArray) -> float:
     """Compute the cross-entropy of predicting f: the entropy of each label, summed."""
     return float((entr(f) + entr(1 - f)).sum())
 
 
-def log_loss_softmax(z: NDArray, y: NDArray, weight: NDArray, scratch: Scratch) -> NDArray:
+def log_loss_softmax(
+    z: NDArray, y: NDArray, weight: NDArray, guard: NDArray, scratch: Scratch
+) -> NDArray:
     r"""Compute the cross-entropy of a softmax, and replace z by delta.
 
     .. math:: L = -\sum_c y_c \log p_c, \quad \log p_c = z_c - \log \sum_j e^{z_j}, \qquad
@@ -194,7 +249,7 @@ def log_loss_softmax(z: NDArray, y: NDArray, weight: NDArray, scratch: Scratch) 
     return loss
 
 
-def log_loss_softmax_baseline(f: NDArray) -> float:
+def log_loss_softmax_baseline(f: NDArray, guard: NDArray) -> float:
     """Compute the cross-entropy of predicting f: the entropy of the classes."""
     return float(entr(f).sum())
 
@@ -262,27 +317,31 @@ INVERSE_LINKS = {
 # ---------------------------------------------------------------- the table
 
 
+def no_guard(f: NDArray) -> NDArray:
+    """Return zeros: without a guard."""
+    return np.zeros_like(f)
+
+
 class Loss(NamedTuple):
     """One row of the table: a loss at a kind of output, and what it is without looking at X."""
 
-    value_and_delta: Callable[[NDArray, NDArray, NDArray, Scratch], NDArray]
-    """Loss of each network, (K,), of z, y, weight and scratch; replaces z by delta, in place."""
-    of_frequencies: Callable[[NDArray], float]
-    """Loss of always predicting the frequencies f of the targets, (n_outputs,)."""
-
-    def baseline(self, y: NDArray, sample_weight: NDArray | None) -> float:
-        """Compute the loss of always predicting the weighted frequencies in y, (n, n_outputs)."""
-        return self.of_frequencies(np.average(y, axis=-2, weights=sample_weight))
+    value_and_delta: Callable[[NDArray, NDArray, NDArray, NDArray, Scratch], NDArray]
+    """Loss of each network, (K,), of z, y, weight, guard and scratch; replaces z by delta."""
+    baseline: Callable[[NDArray, NDArray], float]
+    """Loss of always predicting the frequencies f of the targets, (n_outputs,), given the guard."""
+    guard: Callable[[NDArray], NDArray] = no_guard
+    """Guard, (n_outputs,), for the frequencies of the targets."""
 
 
 #: (name of the loss, activation of the output layer) -> row
 LOSSES = {
     ("squared_error", "logistic"): Loss(squared_error_sigmoids, squared_error_baseline),
     ("squared_error", "softmax"): Loss(squared_error_softmax, squared_error_baseline),
-    # One sigmoid an output needs no guard: no class can be given up for another.
-    ("guarded_squared_error", "logistic"): Loss(squared_error_sigmoids, squared_error_baseline),
+    ("guarded_squared_error", "logistic"): Loss(
+        guarded_squared_error_sigmoids, guarded_squared_error_sigmoids_baseline, guard_of_sigmoids
+    ),
     ("guarded_squared_error", "softmax"): Loss(
-        guarded_squared_error_softmax, guarded_squared_error_baseline
+        guarded_squared_error_softmax, guarded_squared_error_softmax_baseline, guard_of_softmax
     ),
     ("log_loss", "logistic"): Loss(log_loss_sigmoids, log_loss_sigmoids_baseline),
     ("log_loss", "softmax"): Loss(log_loss_softmax, log_loss_softmax_baseline),

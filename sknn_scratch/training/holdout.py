@@ -20,7 +20,9 @@ class HoldOut:
     Y: NDArray
     """Targets, (n, n_outputs), 0 or 1, of theta's dtype."""
     sample_weight: NDArray | None
-    """Weights of the rows, (n,), or None."""
+    """Weights of the rows, (n, 1) or (n, n_outputs), or None."""
+    guard: NDArray
+    """Factor of the log loss in a guarded loss, (n_outputs,)."""
     architecture: Architecture
     score: Callable[[NDArray, NDArray, float], float]
     """Score, given theta, the outputs' pre-activations (n, n_outputs), and the loss."""
@@ -28,9 +30,12 @@ class HoldOut:
     def __call__(self, theta: NDArray) -> tuple[float, float]:
         """Return the loss and the score of the network with parameters theta, (n_params,)."""
         z = Network.from_theta(self.architecture, theta).outputs(self.X)
-        given = np.ones(len(z)) if self.sample_weight is None else self.sample_weight
-        weight = np.broadcast_to((given / given.sum())[:, None], z.shape).astype(z.dtype)
+        given = np.ones((len(z), 1)) if self.sample_weight is None else self.sample_weight
+        total = given.sum(axis=-2)
+        total[total == 0] = np.inf  # an output without any weight has no say
+        weight = np.broadcast_to(given / total, z.shape).astype(z.dtype)
         row = LOSSES[self.architecture.loss, self.architecture.output]
+        guard = self.guard.astype(z.dtype)
         with np.errstate(over="ignore", invalid="ignore"):
-            loss = float(row.value_and_delta(z.copy(), self.Y, weight, Scratch(z)))
+            loss = float(row.value_and_delta(z.copy(), self.Y, weight, guard, Scratch(z)))
         return loss, self.score(theta, z, loss)

@@ -3,14 +3,12 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
-from functools import cached_property
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sknn_scratch.network.layers import Architecture
-from sknn_scratch.network.losses import LOSSES
 from sknn_scratch.training.schedules import Schedule
 from sknn_scratch.training.solvers import Solver, SolverState
 from sknn_scratch.training.stopping import NoImprovement, StoppingState
@@ -124,14 +122,19 @@ class TrainingJob:
     Y: NDArray
     """Targets, (n, n_outputs), 0 or 1, of theta's dtype."""
     sample_weight: NDArray | None
-    """Weights of the rows, (n,), of theta's dtype; or None."""
+    """Weights of the rows, (n, 1) or (n, n_outputs), of theta's dtype; of the rows to learn from
+    they are 1 on average. None if all are equal."""
     architecture: Architecture
     start: TrainingState
     """Where it begins: new, after an earlier fit, or in the middle of a run that goes on."""
     solver: Solver
     schedule: Schedule
+    guard: NDArray
+    """Factor of the log loss in a guarded loss, (n_outputs,)."""
+    baseline: float
+    """Loss of a network that does not look at X, and always predicts the frequencies."""
     alpha: float
-    """L2 penalty: adds alpha / 2 * |W|² / n to the loss of n rows."""
+    """L2 penalty: adds alpha / 2 * |W|² / n to the loss of a batch of n rows."""
     weight_decay: float
     """Decoupled weight decay: each update first multiplies W by 1 - lr * weight_decay."""
     batch_size: int
@@ -150,21 +153,13 @@ class TrainingJob:
     """Share of the inputs that each update leaves out."""
     rows: NDArray | None = None
     """Numbers of the rows to learn from, in the order in which they are given; None for all. So
-    rows can be set aside without a copy of the others. Not for L-BFGS."""
+    rows can be set aside without a copy of the others."""
 
     @property
     def n_rows(self) -> int:
         """Rows to learn from."""
         n: int = self.X.shape[0] if self.rows is None else len(self.rows)
         return n
-
-    @cached_property
-    def baseline(self) -> float:
-        """Loss of a network that does not look at X, and always predicts the frequencies."""
-        Y, weight = self.Y, self.sample_weight
-        if self.rows is not None:
-            Y, weight = Y[self.rows], None if weight is None else weight[self.rows]
-        return LOSSES[self.architecture.loss, self.architecture.output].baseline(Y, weight)
 
     def noise_after(self, epoch: int, loss: float, noise: float) -> float:
         """Tell the noise in the data after an epoch: until a quarter of training, what it was.

@@ -25,11 +25,12 @@ class Search:
 
     def __init__(self, job: TrainingJob):
         # In float64 whatever comes in: line searches compare losses that differ in the last digits.
-        X = job.X.astype(np.float64, copy=False)
+        rows = slice(None) if job.rows is None else job.rows
+        X, Y = (part[rows].astype(np.float64, copy=False) for part in (job.X, job.Y))
         self.job = job
-        self.batch = Batch(job.architecture.sizes, (), X, job.Y.astype(np.float64))
+        self.batch = Batch(job.architecture.sizes, (), X, Y)
         if job.sample_weight is not None:
-            self.batch.set_weights(job.sample_weight.astype(np.float64))
+            self.batch.set_weights(job.sample_weight[rows].astype(np.float64))
         self.objective = Objective([job], job.start.theta.astype(np.float64))
         self.began = time.perf_counter()
         self.best, self.best_loss = self.objective.theta.copy(), math.inf
@@ -99,7 +100,7 @@ def train_lbfgs(job: TrainingJob, tol: float, max_fun: int) -> TrainingState:
         On KeyboardInterrupt, the best parameters found until then.
     """
     search = Search(job)
-    largest = job.architecture.largest_product(job.X.shape[0])
+    largest = job.architecture.largest_product(job.n_rows)
     try:
         with threads_for(largest), np.errstate(over="ignore", invalid="ignore"):
             found = minimize(

@@ -31,25 +31,23 @@ class Batch:
     Attributes
     ----------
     weight : ndarray of shape (K, n, n_outputs)
-        Normalised weight of each row: 1 / n, or its weight over the sum of the batch's weights.
-    total : ndarray of shape () or (K, 1, 1)
-        Number of rows, or the sum of their weights.
+        Normalised weight of each row and output: 1 / n times its weight, which is 1 on average.
     """
 
     def __init__(self, sizes: Sequence[int], K: tuple[int, ...], X: NDArray, y: NDArray):
         n = y.shape[-2]
         self.X, self.y = X, y
         self.weight = np.full_like(y, 1 / n)
-        self.total = np.array(n, dtype=y.dtype)
         self.work = Workspace(sizes, K, n, y.dtype)
         self.scratch = Scratch(self.work.z[-1])
 
     def set_weights(self, sample_weight: NDArray) -> None:
-        """Normalise weights (K, n) of the rows."""
-        total = sample_weight.sum(axis=-1, keepdims=True)
-        total[total == 0] = np.inf  # a batch without any weight has no say, nor has its penalty
-        self.weight[...] = (sample_weight / total)[..., None]
-        self.total = total[..., None]
+        """Set the weights of the rows, (K, n, n_outputs) or (K, n, 1), which are 1 on average.
+
+        They are divided by the number of rows, not by their sum: a batch that happens to have
+        heavy rows counts more than others. Otherwise heavy rows would count less than they ought.
+        """
+        np.divide(sample_weight, self.y.shape[-2], self.weight)
 
 
 class Objective:
@@ -73,6 +71,8 @@ class Objective:
         self.weight_grads = self.grad[..., None, : n_weights(network.sizes)]
         self.activation = ACTIVATIONS[network.activation]
         self.loss = LOSSES[network.loss, network.output]
+        self.guard = np.stack([job.guard for job in jobs]).astype(theta.dtype)
+        self.guard = self.guard.reshape(*theta.shape[:-1], 1, -1)
         self.alpha = per_network([job.alpha for job in jobs], theta)[..., None]
         self.penalised = bool(self.alpha.any())
         self.penalty = np.empty_like(self.weights)
@@ -81,10 +81,12 @@ class Objective:
         """Fill grad, and return the loss of each network, (K,)."""
         work = batch.work
         forward(self.layers, batch.X, self.activation, work.z)
-        loss = self.loss.value_and_delta(work.z[-1], batch.y, batch.weight, batch.scratch)
+        loss = self.loss.value_and_delta(
+            work.z[-1], batch.y, batch.weight, self.guard, batch.scratch
+        )
         backward(self.layers, batch.X, self.activation, work, self.grads)
         if self.penalised:
-            np.multiply(self.weights, self.alpha / batch.total, self.penalty)
+            np.multiply(self.weights, self.alpha / batch.y.shape[-2], self.penalty)
             self.weight_grads += self.penalty
             loss += 0.5 * inner(self.weights, self.penalty)
         return loss

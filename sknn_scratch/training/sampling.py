@@ -150,12 +150,14 @@ class Sampler:
 
 def _joined_weights(jobs: Sequence[TrainingJob]) -> NDArray | None:
     """Join the weights of the rows of all tables; None if none has any."""
-    weights = [job.sample_weight for job in jobs]
-    if all(weight is None for weight in weights):
+    given = [job.sample_weight for job in jobs if job.sample_weight is not None]
+    if not given:
         return None
-    return np.concatenate(
-        [
-            np.ones((len(job.Y), 1), dtype=job.Y.dtype) if weight is None else weight
-            for job, weight in zip(jobs, weights, strict=True)
-        ]
-    )
+    width = max(weight.shape[1] for weight in given)
+    joined = np.ones((sum(len(job.Y) for job in jobs), width), dtype=given[0].dtype)
+    start = 0
+    for job in jobs:
+        if job.sample_weight is not None:
+            joined[start : start + len(job.Y)] = job.sample_weight
+        start += len(job.Y)
+    return joined

@@ -1,0 +1,63 @@
+"""What a stream of rows has shown so far: how its rows weigh, and how frequent its targets are."""
+
+from dataclasses import dataclass, field
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sknn_scratch.network.stream_scaling import StreamScaling
+
+#: A weight that differs from 1 by less than this is 1.
+ROUNDING = 1e-12
+
+
+@dataclass(frozen=True, eq=False)
+class History:
+    """Sums over all rows that a network has learnt from.
+
+    Parameters
+    ----------
+    n_rows : int
+        Rows with a weight.
+    weight : ndarray of shape (1,) or (n_outputs,)
+        Sum of their weights in the loss.
+    present : ndarray of shape (n_outputs,)
+        Sum of the weights of those with the target 1.
+    scaling : StreamScaling
+        What the columns go through, and what it takes to learn more about them.
+    """
+
+    n_rows: int
+    weight: NDArray
+    present: NDArray
+    scaling: StreamScaling = field(default_factory=StreamScaling)
+
+    @property
+    def frequencies(self) -> NDArray:
+        """Weighted frequencies of the targets, (n_outputs,)."""
+        total = np.where(self.weight > 0, self.weight, 1)
+        return self.present / total
+
+    def normalised(self, weight: NDArray | None, n: int) -> NDArray | None:
+        """Divide the weights of n rows by the mean over all rows so far; None if all become 1."""
+        mean = np.where(self.weight > 0, self.weight / self.n_rows, 1)
+        weight = (np.ones((n, 1)) if weight is None else weight) / mean
+        return None if np.abs(weight - 1).max() < ROUNDING else weight
+
+    def __add__(self, other: "History") -> Self:
+        """Add the sums of further rows, whose scaling is that of all."""
+        return type(self)(
+            self.n_rows + other.n_rows,
+            self.weight + other.weight,
+            self.present + other.present,
+            other.scaling,
+        )
+
+
+def history_of(targets: NDArray, weight: NDArray | None, scaling: StreamScaling) -> History:
+    """Sum up rows: their targets, (n, n_outputs), and their weights in the loss."""
+    n = len(targets)
+    if weight is None:
+        return History(n, np.array([float(n)]), targets.sum(axis=0, dtype=np.float64), scaling)
+    return History(n, weight.sum(axis=0), (weight * targets).sum(axis=0), scaling)

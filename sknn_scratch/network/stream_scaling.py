@@ -1,0 +1,91 @@
+"""Scaling of columns whose rows come in parts: it goes on learning while the stream is young."""
+
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import issparse, vstack
+
+from sknn_scratch.network.features import FeatureMap, learn_scaling
+
+#: Rows from which on the scaling is settled.
+ENOUGH_ROWS = 1000
+
+
+@dataclass(frozen=True, eq=False)
+class StreamScaling:
+    """What the columns go through, and what it takes to learn more about them.
+
+    Of a young stream the rows are kept, and the scaling is learnt anew from all of them whenever
+    they have doubled. With 1,000 rows it is settled, and the rows are dropped; only a column that
+    has had one value until then is scaled by the first rows in which it has others.
+
+    Parameters
+    ----------
+    features : FeatureMap
+        What the columns go through now.
+    rows : {ndarray, CSR matrix} of shape (n_kept, n_features) or None
+        The rows of a young stream.
+    sample_weight : ndarray of shape (n_kept,) or None
+        Their weights.
+    n_learnt : int
+        Rows that the scaling was learnt from.
+    constant : ndarray of shape (n_constant,)
+        Numbers of the columns that have had one value; noted when the scaling is settled.
+    value : ndarray of shape (n_constant,)
+        That value.
+    """
+
+    features: FeatureMap = field(default_factory=FeatureMap)
+    rows: Any = None
+    sample_weight: NDArray | None = None
+    n_learnt: int = 0
+    constant: NDArray = field(default_factory=lambda: np.empty(0, dtype=int))
+    value: NDArray = field(default_factory=lambda: np.empty(0))
+
+    def after(self, X: Any, sample_weight: NDArray) -> Self:
+        """Return the scaling after more rows, X (n, n_features), have come."""
+        if self.n_learnt and self.rows is None:
+            return self._after_settling(X, sample_weight) if len(self.constant) else self
+        live = np.flatnonzero(sample_weight)
+        n_before = 0 if self.rows is None else self.rows.shape[0]
+        live = live[: ENOUGH_ROWS - n_before]
+        rows, weight = X[live], sample_weight[live]
+        if self.rows is not None and self.sample_weight is not None:
+            rows = vstack([self.rows, rows], "csr") if issparse(X) else np.vstack([self.rows, rows])
+            weight = np.concatenate([self.sample_weight, weight])
+        n = rows.shape[0]
+        grown = replace(self, rows=rows, sample_weight=weight)
+        if n < min(2 * self.n_learnt, ENOUGH_ROWS):
+            return grown
+        grown = replace(grown, features=learn_scaling(rows, weight), n_learnt=n)
+        if n < ENOUGH_ROWS:
+            return grown
+        first = rows[:1].toarray()[0] if issparse(rows) else rows[0]
+        low, high = (np.ravel(_dense(extreme(axis=0))) for extreme in (rows.min, rows.max))
+        constant = np.flatnonzero(low == high)
+        return replace(
+            grown, rows=None, sample_weight=None, constant=constant, value=first[constant]
+        )
+
+    def _after_settling(self, X: Any, sample_weight: NDArray) -> Self:
+        """Scale the columns that had one value until now by rows in which they have others."""
+        columns = _dense(X[:, self.constant])
+        varies = (columns[sample_weight > 0] != self.value).any(axis=0)
+        if not varies.any() or self.features.mean is None or self.features.scale is None:
+            return self
+        learnt = learn_scaling(columns[:, varies], sample_weight)
+        mean, scale = self.features.mean.copy(), self.features.scale.copy()
+        mean[self.constant[varies]], scale[self.constant[varies]] = learnt.mean, learnt.scale
+        return replace(
+            self,
+            features=FeatureMap(mean, scale),
+            constant=self.constant[~varies],
+            value=self.value[~varies],
+        )
+
+
+def _dense(X: Any) -> NDArray:
+    dense: NDArray = X.toarray() if issparse(X) else X
+    return dense
