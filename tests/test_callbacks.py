@@ -129,7 +129,7 @@ def assert_same_fit(a, b):
 
 
 WITHOUT = """
-    import sys, sklearn.model_selection
+    import sys, sklearn.model_selection, sklearn.pipeline
     sys.modules["sklearn.callback"] = None  # makes its import fail
     from sknn_scratch import ScratchMLPClassifier
     clf = ScratchMLPClassifier((2,), max_iter=1, random_state=0)
