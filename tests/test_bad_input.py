@@ -35,6 +35,10 @@ def test_hidden_layer_sizes(sizes, message):
         ScratchMLPClassifier(sizes).fit(X, y)
 
 
+#: In any order.
+BATCH_SIZES = "{('auto', 'at_most_200'|'at_most_200', 'auto')}"
+
+
 @pytest.mark.parametrize(
     ("name", "value", "allowed"),
     [
@@ -51,8 +55,9 @@ def test_hidden_layer_sizes(sizes, message):
         ("scale_features", "yes", "bool"),
         ("class_weight", "even", "'balanced'"),
         ("scoring", "brier", "a str among {.*'neg_log_loss'.*}, a callable or None"),
-        ("batch_size", 0, "a str among {'auto'} or an int"),
-        ("batch_size", 2.5, "a str among {'auto'} or an int"),
+        ("batch_size", 0, rf"a str among {BATCH_SIZES} or an int in the range \[1"),
+        ("batch_size", 2.5, rf"a str among {BATCH_SIZES} or an int"),
+        ("batch_size", "at_most_100", rf"a str among {BATCH_SIZES} or an int"),
         ("max_iter", 0, "a str among {'auto'} or an int"),
         ("max_iter", "long", "a str among {'auto'} or an int"),
         ("activation", "sigmoid", "logistic"),

@@ -1,5 +1,6 @@
 """Leaving the process: fitted state is plain data, and skops brings back what it wrote."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -12,7 +13,6 @@ from sklearn.preprocessing import StandardScaler
 
 from sknn_scratch import ScratchMLPClassifier
 
-CLASS = "sknn_scratch.estimator.classifier.ScratchMLPClassifier"
 CANCER, IRIS = (load(return_X_y=True, as_frame=True) for load in (load_breast_cancer, load_iris))
 DIGITS, DIGIT = load_digits(return_X_y=True)
 MULTILABEL = DIGITS[:200], np.column_stack([DIGIT % 2, DIGIT > 4])[:200]
@@ -41,12 +41,26 @@ def fit(request):
     return make_pipeline(StandardScaler(), clf).fit(X, y), X
 
 
+#: Classes of what is fitted, beside the class of the task.
+PARTS = ["ScratchMLPClassifier", "Network", "Architecture", "FeatureMap"]
+TASKS = ["Classification", "BinaryClassification", "Multilabel"]
+
+
+def ours(types):
+    """The same types, if all of them are of this package, and there are no more than are known."""
+    assert all(name.startswith("sknn_scratch.") for name in types)
+    names = [name.rpartition(".")[-1] for name in types]
+    assert sorted(set(names) - set(TASKS)) == sorted(PARTS)
+    assert len(names) == len(PARTS) + 1
+    return types
+
+
 def test_skops(fit):
     model, X = fit
     for part, inputs in ((model, X), (model[-1], model[0].transform(X))):
         written = skops.io.dumps(part)
-        assert skops.io.get_untrusted_types(data=written) == [CLASS]
-        again = skops.io.loads(written, trusted=[CLASS])
+        trusted = ours(skops.io.get_untrusted_types(data=written))
+        again = skops.io.loads(written, trusted=trusted)
         assert_array_equal(again.predict_proba(inputs), part.predict_proba(inputs))
         assert_array_equal(again.predict(inputs), part.predict(inputs))
 
@@ -55,7 +69,8 @@ def test_skops(fit):
 def test_training_goes_on_after_skops(solver):
     one = ScratchMLPClassifier(solver=solver, random_state=0)
     one.partial_fit(*IRIS, classes=[0, 1, 2])
-    two = skops.io.loads(skops.io.dumps(one), trusted=[CLASS])
+    written = skops.io.dumps(one)
+    two = skops.io.loads(written, trusted=ours(skops.io.get_untrusted_types(data=written)))
     for clf in (one, two):
         clf.partial_fit(*IRIS)
     assert one.loss_curve_ == two.loss_curve_
@@ -64,15 +79,20 @@ def test_training_goes_on_after_skops(solver):
 
 def parts(value):
     """Types of a value and of all that is in it."""
-    inside = value.values() if isinstance(value, dict) else value
-    return {type(value)}.union(
-        *map(parts, inside if isinstance(value, dict | list | tuple) else ())
-    )
+    inside = value if isinstance(value, list | tuple) else ()
+    if isinstance(value, dict):
+        inside = value.values()
+    elif type(value).__module__.startswith("sknn_scratch."):
+        inside = vars(value).values()
+    return {type(value)}.union(*map(parts, inside))
 
 
-def test_fitted_state_is_arrays_and_builtins(fit):
+def test_fitted_state_is_arrays_and_builtins_in_a_few_classes(fit):
     clf = fit[0][-1]
     settings = clf.get_params()
     state = {name: value for name, value in vars(clf).items() if name not in settings}
-    assert {"coefs_", "loss_curve_"} <= set(state)
-    assert parts(state) <= {np.ndarray, dict, list, tuple, str, bool, int, float, type(None)}
+    assert {"network_", "loss_curve_"} <= set(state)
+    known = {np.ndarray, dict, list, tuple, str, bool, int, float, type(None)}
+    own = parts(state) - known
+    ours([f"{cls.__module__}.{cls.__qualname__}" for cls in (type(clf), *own)])
+    assert all(dataclasses.is_dataclass(cls) for cls in own)

@@ -17,7 +17,7 @@ from sklearn.metrics import brier_score_loss
 from sklearn.preprocessing import MultiLabelBinarizer, StandardScaler, minmax_scale, scale
 
 from sknn_scratch import ScratchMLPClassifier
-from sknn_scratch.training.schedules import LEAST_UPDATES, learning_rate_for
+from sknn_scratch.estimator.plan import LEAST_UPDATES, learning_rate_for
 
 IRIS = load_iris(as_frame=True)
 X_iris, y_iris = scale(IRIS.data.to_numpy()), IRIS.target.to_numpy()

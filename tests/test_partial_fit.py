@@ -20,8 +20,7 @@ from sklearn.preprocessing import scale
 from sklearn.utils import shuffle
 
 from sknn_scratch import ScratchMLPClassifier
-from sknn_scratch.estimator import classifier
-from sknn_scratch.training import loop as training
+from sknn_scratch.network.activations import ACTIVATIONS
 
 IRIS = load_iris()
 X, Y = shuffle(scale(IRIS.data), IRIS.target, random_state=0)
@@ -577,17 +576,17 @@ def test_the_warning_says_what_is_left():
 @pytest.mark.parametrize("steps", [0, 1, 4, 5])
 def test_interrupted_in_the_middle_of_an_epoch(solver, steps, monkeypatch):
     # Four batches an epoch: the steps that were made are kept, and whole epochs are counted.
-    evaluate, calls = training.Objective.evaluate, []
+    tanh, calls = ACTIVATIONS["tanh"], []
 
-    def interrupted(*args):
+    def interrupted(z):
         calls.append(1)
         if len(calls) > steps:
             raise KeyboardInterrupt
-        return evaluate(*args)
+        tanh.apply(z)
 
     params = {"solver": solver, "init": "glorot"}
     with monkeypatch.context() as patch, pytest.warns(UserWarning, match="interrupted by user"):
-        patch.setattr(training.Objective, "evaluate", interrupted)
+        patch.setitem(ACTIVATIONS, "tanh", tanh._replace(apply=interrupted))
         model = make(**params, batch_size=40, shuffle=False).fit(X, NAMES)
     assert len(calls) == steps + 1
     assert model.n_iter_ == steps // 4
@@ -603,18 +602,17 @@ def test_interrupted_in_the_middle_of_an_epoch(solver, steps, monkeypatch):
 
 
 @pytest.mark.parametrize("epoch", [1, 3])
-def test_interrupted_while_the_validation_rows_are_scored(epoch, monkeypatch):
-    score, calls = classifier.accuracy_score, []
+def test_interrupted_while_the_validation_rows_are_scored(epoch):
+    calls = []
 
-    def interrupted(*args, **kwargs):
+    def interrupted(estimator, X, y):
         calls.append(1)
         if len(calls) == epoch:
             raise KeyboardInterrupt
-        return score(*args, **kwargs)
+        return estimator.score(X, y)
 
-    model = make(early_stopping=True)
-    with monkeypatch.context() as patch, pytest.warns(UserWarning, match="interrupted by user"):
-        patch.setattr(classifier, "accuracy_score", interrupted)
+    model = make(early_stopping=True, scoring=interrupted)
+    with pytest.warns(UserWarning, match="interrupted by user"):
         model.fit(X, Y)
     assert len(calls) == epoch
     assert len(model.validation_scores_) == len(model.loss_curve_) == model.n_iter_
@@ -755,9 +753,16 @@ def test_cosine_has_no_end_to_come_down_to_in_partial_fit():
 
 def test_verbose_says_when_an_adaptive_rate_comes_down():
     settings = {"solver": "sgd", "learning_rate": "adaptive", "tol": 0.5, "n_iter_no_change": 2}
+    settings |= {"momentum": 0, "batch_size": 150}
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
         model = fit(make(verbose=True, max_iter=200, **settings))
     lowered = out.getvalue().count("Going on with a fifth of it.")
     # From 0.02 to the first rate that is at most 1e-6.
-    assert lowered == 7 == model._solver_state["plateaus"]
+    assert lowered == 7
+    # At which it goes on.
+    lowered, constant = (
+        copy.deepcopy(model).set_params(learning_rate=name, verbose=False).partial_fit(X, NAMES)
+        for name in ("adaptive", "constant")
+    )
+    assert distance(constant, model) == pytest.approx(5**7 * distance(lowered, model), rel=1e-3)

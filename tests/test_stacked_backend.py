@@ -3,12 +3,14 @@
 import faulthandler
 import inspect
 import multiprocessing
+import pickle
 import random
 import signal
 import threading
 import time
 import warnings
 from dataclasses import replace
+from functools import partial
 
 import joblib
 import numpy as np
@@ -36,8 +38,13 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from sknn_scratch import ScratchMLPClassifier
-from sknn_scratch.parallel import meeting as stacking
-from sknn_scratch.training.loop import state_of, train
+from sknn_scratch.network.activations import ACTIVATIONS, Activation
+from sknn_scratch.parallel import meeting
+from sknn_scratch.parallel.backend import StackedBackend
+from sknn_scratch.parallel.meeting import Limits
+from sknn_scratch.training.grouping import seconds, working_set
+from sknn_scratch.training.loop import train
+from sknn_scratch.training.trainer import train_one
 
 # joblib before 1.3 has the older name only.
 stacked = getattr(joblib, "parallel_config", joblib.parallel_backend)
@@ -48,10 +55,16 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 FOREVER = 10**9
 
 
+def set_limits(**changes):
+    """Register the backend with other limits; unless they say so, nobody loses patience."""
+    limits = Limits(**{"patience": 1e9} | changes)
+    joblib.register_parallel_backend("stacked", partial(StackedBackend, limits=limits))
+
+
 @pytest.fixture(autouse=True)
 def watchdog(monkeypatch):
     """Kill a test that hangs, fail one that leaves a thread, and let nobody lose patience."""
-    monkeypatch.setattr(stacking, "PATIENCE", 1e9)
+    set_limits()
     monkeypatch.setattr(joblib, "cpu_count", lambda: 2)
     before = set(threading.enumerate())
     faulthandler.dump_traceback_later(120, exit=True)
@@ -60,6 +73,7 @@ def watchdog(monkeypatch):
     yield
     signal.signal(signal.SIGINT, handler)
     faulthandler.cancel_dump_traceback_later()
+    joblib.register_parallel_backend("stacked", StackedBackend)
     assert set(threading.enumerate()) <= before
 
 
@@ -73,7 +87,7 @@ def trained(monkeypatch):
             sizes.append(len(jobs))
         return train(jobs)
 
-    monkeypatch.setattr(stacking, "train", train_and_count)
+    monkeypatch.setattr(meeting, "train", train_and_count)
     return sizes
 
 
@@ -308,19 +322,19 @@ def test_max_stack_can_be_given_to_a_single_call(trained):
     assert sorted(trained) == [1, 3, 3]
 
 
-def test_large_data_bound_the_tasks_under_way(trained, monkeypatch):
-    monkeypatch.setattr(stacking, "MEMORY", 5 * 25 * (4 + 3) * 8)
+def test_large_data_bound_the_tasks_under_way(trained):
+    set_limits(memory=5 * 25 * (4 + 3) * 8)
     with stacked("stacked"):
         search(grid={"alpha": range(5)}, refit=False).fit(X, Y)
     assert max(trained) == 5
     assert sum(trained) == 10
 
 
-def test_a_stack_fits_into_the_cache(trained, monkeypatch):
-    monkeypatch.setattr(stacking, "CACHE", 3 * stacking.working_set(make_job(np.random)))
+def test_a_stack_fits_into_the_cache(trained):
+    set_limits(cache=3 * working_set(make_job(np.random.RandomState(0))))
     jobs = [make_job(np.random.RandomState(k)) for k in range(7)]
     with stacked("stacked"):
-        Parallel(n_jobs=2)(delayed(stacking.train_together)(job) for job in jobs)
+        Parallel(n_jobs=2)(delayed(train_one)(job) for job in jobs)
     assert sorted(trained) == [2, 2, 3]
 
 
@@ -414,12 +428,11 @@ def test_the_error_tells_where_it_arose():
     assert "in fail" in "".join(caught.value.__notes__)
 
 
-@pytest.mark.parametrize("part", ["watchers", "validate"])
-def test_a_network_whose_callback_or_validation_raises_does_not_harm_the_others(trained, part):
+@pytest.mark.parametrize("raising", [{"callbacks": [fail]}, {"hold_out": fail}], ids=str)
+def test_a_network_whose_callback_or_validation_raises_does_not_harm_the_others(trained, raising):
     def jobs():
-        jobs = [make_job(np.random.RandomState(k)) for k in range(3)]
-        setattr(jobs[1], part, fail if part == "validate" else [fail])
-        return jobs
+        first, second, third = (make_job(np.random.RandomState(k)) for k in range(3))
+        return [first, replace(second, **raising), third]
 
     with stacked("stacked"):
         first, second, third = Parallel(n_jobs=2)(delayed(outcome)(job) for job in jobs())
@@ -432,17 +445,16 @@ def test_a_network_whose_callback_or_validation_raises_does_not_harm_the_others(
 def outcome(job):
     """What training has come to."""
     try:
-        return stacking.train_together(job)
+        return train_one(job)
     except Fault as error:
         return error
 
 
 def test_if_a_stack_cannot_be_trained_all_its_tasks_hear_of_it(monkeypatch):
-    monkeypatch.setattr(stacking, "train", fail)
+    monkeypatch.setitem(ACTIVATIONS, "failing", Activation(fail, fail, 1.0))
+    jobs = [make_job(np.random.RandomState(k), activation="failing") for k in range(3)]
     with stacked("stacked"):
-        found = Parallel(n_jobs=2)(
-            delayed(outcome)(make_job(np.random.RandomState(k))) for k in range(3)
-        )
+        found = Parallel(n_jobs=2)(delayed(outcome)(job) for job in jobs)
     assert [str(error) for error in found] == ["on purpose"] * 3
 
 
@@ -468,17 +480,21 @@ def test_an_inner_call_that_fails_does_not_harm_the_others(trained):
 
 
 @pytest.fixture
-def processes(monkeypatch):
-    """The stacks that are trained in processes, from the first second on."""
-    sent, train_away = [], stacking.Meeting._train_away
+def processes():
+    """How many networks are in each stack that is sent to a process, from the first second on."""
+    sent = []
 
-    def note(meeting):
-        sent.extend(len(stack) for stack in meeting.away)
-        train_away(meeting)
+    def submit(backend, func, callback=None):
+        sent.extend(len(jobs) for _, (jobs, _), _ in func.items)
+        return getattr(loky, name)(backend, func, callback)
 
-    monkeypatch.setattr(stacking, "WORTH_PROCESSES", 0)
-    monkeypatch.setattr(stacking.Meeting, "_train_away", note)
+    loky = joblib.parallel.BACKENDS["loky"]
+    name = "submit" if hasattr(loky, "submit") else "apply_async"  # before joblib 1.5
+    watched = type("Watched", (loky,), {name: submit})
+    joblib.register_parallel_backend("loky", watched)
+    set_limits(worth_processes=0.0)
     yield sent
+    joblib.register_parallel_backend("loky", loky)
     get_reusable_executor().shutdown(wait=True)
 
 
@@ -513,30 +529,56 @@ def test_training_in_processes_gives_the_same_results(trained, processes, scorin
             assert_allclose(a, b, rtol=1e-9)
 
 
+def sources_of(state):
+    """States of the sources of random numbers."""
+    return [
+        pickle.dumps(source.get_state(legacy=False)) for source in (state.rng, state.dropout_rng)
+    ]
+
+
 def test_sources_of_random_numbers_go_on_where_a_process_has_left_them(processes):
     def make_jobs():
         rng = np.random.RandomState
-        return [make_job(rng(k), dropout_rng=rng(9), input_dropout=0.2) for k in range(3)]
+        return [
+            make_job(rng(k), start={"dropout_rng": rng(9)}, input_dropout=0.2) for k in range(3)
+        ]
 
-    together, alone = make_jobs(), make_jobs()
     with stacked("stacked"):
-        results = Parallel(n_jobs=2)(delayed(stacking.train_together)(job) for job in together)
+        results = Parallel(n_jobs=2)(delayed(train_one)(job) for job in make_jobs())
     assert sum(processes) == 3
-    for job, other, result in zip(together, alone, results, strict=True):
-        (expected,) = train([other])
+    for job, result in zip(make_jobs(), results, strict=True):
+        (expected,) = train([job])
         assert_allclose(result.theta, expected.theta, rtol=1e-10)
-        assert state_of(job.rng) == state_of(other.rng)
-        assert state_of(job.dropout_rng) == state_of(other.dropout_rng)
+        assert sources_of(result) == sources_of(expected)
+
+
+@pytest.mark.parametrize("where", ["here", "in processes"])
+def test_a_generator_goes_on_as_after_a_fit_alone(request, where):
+    if where == "in processes":
+        request.getfixturevalue("processes")
+
+    def networks():
+        # They see the same rows in the same order, one of them for fewer epochs.
+        return [
+            network(random_state=np.random.RandomState(7), alpha=k, max_iter=3 + k)
+            for k in range(3)
+        ]
+
+    with stacked("stacked"):
+        together = Parallel(n_jobs=2)(delayed(net.fit)(X, Y) for net in networks())
+    for net, alone in zip(together, networks(), strict=True):
+        alone.fit(X, Y)
+        assert_allclose(net.predict_proba(X), alone.predict_proba(X), rtol=1e-9)
+        assert net.random_state.random_sample() == alone.random_state.random_sample()
 
 
 def test_a_network_whose_validation_raises_in_a_process_does_not_harm_the_others(processes):
-    jobs = [make_job(np.random.RandomState(k)) for k in range(4)]
-    jobs[2].validate = fail
+    jobs = [make_job(np.random.RandomState(k), hold_out=fail if k == 2 else None) for k in range(4)]
     with stacked("stacked"):
         results = Parallel(n_jobs=2)(delayed(outcome)(job) for job in jobs)
     assert sum(processes) == 4
     assert isinstance(results[2], Fault)
-    assert [result.reason for k, result in enumerate(results) if k != 2] == ["max_iter"] * 3
+    assert [r.stop_reason for k, r in enumerate(results) if k != 2] == ["max_iter"] * 3
 
 
 def test_what_cannot_be_sent_to_a_process_is_trained_here(trained, processes):
@@ -570,18 +612,23 @@ def test_an_interrupt_ends_training_in_processes(processes):
     timer.start()
     jobs = [make_job(np.random.RandomState(k), max_iter=FOREVER) for k in range(4)]
     with stacked("stacked"), pytest.raises(KeyboardInterrupt):
-        Parallel(n_jobs=2)(delayed(stacking.train_together)(job) for job in jobs)
+        Parallel(n_jobs=2)(delayed(train_one)(job) for job in jobs)
     timer.join()
     assert sum(processes) == 4
 
 
 def test_how_long_training_takes_grows_with_what_there_is_to_do():
     job = make_job(np.random.RandomState(0), n=50, batch_size=10, max_iter=10)
-    alone = stacking.seconds(job)
+    alone = seconds(job)
     assert 0 < alone < 0.01
-    assert stacking.seconds(replace(job, max_iter=100)) == pytest.approx(10 * alone)
-    assert stacking.seconds(replace(job, batch_size=50)) < alone
-    assert stacking.seconds(replace(job, sizes=(3, 400, 2))) > alone
+    assert seconds(replace(job, max_iter=100)) == pytest.approx(10 * alone)
+    assert seconds(replace(job, batch_size=50)) < alone
+    assert (
+        seconds(
+            make_job(np.random.RandomState(0), n=50, batch_size=10, max_iter=10, sizes=(3, 400, 2))
+        )
+        > alone
+    )
 
 
 # ---------------------------------------------------------------- interrupts and time
@@ -597,7 +644,7 @@ class Endless(threading.Event):
     def job(self, seed=0, **changes):
         """A job that trains for ever."""
         rng = np.random.RandomState(seed)
-        return make_job(rng, watchers=[self], max_iter=FOREVER, **changes)
+        return make_job(rng, callbacks=[self], max_iter=FOREVER, **changes)
 
 
 def interrupted_by(event):
@@ -616,7 +663,7 @@ def test_an_interrupt_ends_training():
     begun = Endless()
     thread = interrupted_by(begun)
     with stacked("stacked"), pytest.raises(KeyboardInterrupt):
-        Parallel(n_jobs=2)(delayed(stacking.train_together)(begun.job(k)) for k in range(1000))
+        Parallel(n_jobs=2)(delayed(train_one)(begun.job(k)) for k in range(1000))
     thread.join()
 
 
@@ -625,9 +672,7 @@ def test_an_interrupt_ends_nested_calls():
     thread = interrupted_by(begun)
 
     def inner(k):
-        return Parallel(n_jobs=2)(
-            delayed(stacking.train_together)(begun.job(i, n=7 + k)) for i in range(20)
-        )
+        return Parallel(n_jobs=2)(delayed(train_one)(begun.job(i, n=7 + k)) for i in range(20))
 
     with stacked("stacked", max_stack=30), pytest.raises(KeyboardInterrupt):
         Parallel(n_jobs=2)(delayed(inner)(k) for k in range(20))
@@ -644,7 +689,7 @@ def test_an_interrupt_ends_the_waiting():
 
     timer = threading.Timer(0.5, released.set)
     timer.start()
-    tasks = [delayed(stacking.train_together)(make_job(np.random.RandomState(0)))] * 3
+    tasks = [delayed(train_one)(make_job(np.random.RandomState(0)))] * 3
     with stacked("stacked"), pytest.raises(KeyboardInterrupt):
         Parallel(n_jobs=2)([*tasks, delayed(hold)()])
     thread.join()
@@ -656,15 +701,15 @@ def test_a_search_can_follow_an_interrupted_one(trained):
     with stacked("stacked"):
         thread = interrupted_by(begun)
         with pytest.raises(KeyboardInterrupt):
-            Parallel(n_jobs=2)(delayed(stacking.train_together)(begun.job(k)) for k in range(3))
+            Parallel(n_jobs=2)(delayed(train_one)(begun.job(k)) for k in range(3))
         thread.join()
         trained.clear()
         search(refit=False).fit(X, Y)
     assert trained == [6, 6]
 
 
-def test_a_task_that_does_not_end_is_waited_for_only_so_long(monkeypatch):
-    monkeypatch.setattr(stacking, "GRACE", 0.1)
+def test_a_task_that_does_not_end_is_waited_for_only_so_long():
+    set_limits(grace=0.1)
     begun, released = threading.Event(), threading.Event()
 
     def fail_then():
@@ -686,9 +731,7 @@ def test_a_task_that_does_not_end_is_waited_for_only_so_long(monkeypatch):
 def test_timeout():
     begun = Endless()
     with stacked("stacked"), pytest.raises((TimeoutError, multiprocessing.TimeoutError)):
-        Parallel(n_jobs=2, timeout=0.3)(
-            delayed(stacking.train_together)(begun.job(k)) for k in range(3)
-        )
+        Parallel(n_jobs=2, timeout=0.3)(delayed(train_one)(begun.job(k)) for k in range(3))
 
 
 def test_a_timeout_that_is_not_reached():
@@ -697,8 +740,8 @@ def test_a_timeout_that_is_not_reached():
     assert len(found) == 3
 
 
-def test_a_long_task_does_not_keep_others_from_running_and_being_trained(trained, monkeypatch):
-    monkeypatch.setattr(stacking, "PATIENCE", 0.5)
+def test_a_long_task_does_not_keep_others_from_running_and_being_trained(trained):
+    set_limits(patience=0.5)
     others = threading.Semaphore(0)
 
     def wait_for_others():
@@ -714,8 +757,8 @@ def test_a_long_task_does_not_keep_others_from_running_and_being_trained(trained
     assert trained == [3]
 
 
-def test_tasks_that_exclude_each_other_come_to_an_end(trained, monkeypatch):
-    monkeypatch.setattr(stacking, "PATIENCE", 0.3)
+def test_tasks_that_exclude_each_other_come_to_an_end(trained):
+    set_limits(patience=0.3)
     lock = threading.Lock()
 
     def alone():
@@ -746,8 +789,8 @@ def test_searches_in_several_threads_at_once():
 
 
 @pytest.mark.skipif(JOBLIB < (1, 3), reason="joblib 1.2 has no generators")
-def test_results_one_by_one(monkeypatch):
-    monkeypatch.setattr(stacking, "PATIENCE", 0.3)
+def test_results_one_by_one():
+    set_limits(patience=0.3)
     tasks = [delayed(network(alpha=alpha).fit)(X, Y) for alpha in range(5)]
     with stacked("stacked"):
         found = [clf.alpha for clf in Parallel(n_jobs=2, return_as="generator")(tasks)]
@@ -760,7 +803,7 @@ def test_results_one_by_one(monkeypatch):
         # Who leaves early cancels the rest.
         begun = Endless()
         never = Parallel(n_jobs=2, return_as="generator")(
-            delayed(stacking.train_together)(begun.job(k)) for k in range(3)
+            delayed(train_one)(begun.job(k)) for k in range(3)
         )
         begun.wait()
         with pytest.warns(UserWarning, match="cancelled"):

@@ -18,7 +18,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sknn_scratch import ScratchMLPClassifier
-from sknn_scratch.estimator import classifier
 
 IRIS, KINDS = load_iris(return_X_y=True)
 CANCER, BENIGN = load_breast_cancer(return_X_y=True)
@@ -260,17 +259,17 @@ def test_the_best_epoch_is_kept(target, scoring):
 
 @pytest.mark.parametrize("early_stopping", [False, True, "auto"])
 @pytest.mark.parametrize("own", [False, True], ids=["none given", "given"])
-@pytest.mark.parametrize("many_rows", [10_000, 149])
-def test_when_it_stops_early(early_stopping, own, many_rows, monkeypatch):
-    assert classifier.MANY_ROWS == 10_000
-    monkeypatch.setattr(classifier, "MANY_ROWS", many_rows)
+@pytest.mark.parametrize("n", [150, 10_000, 10_001])
+def test_when_it_stops_early(early_stopping, own, n):
+    rows = np.arange(n) % 150
     fit_params = {"X_val": IRIS[::2], "y_val": KINDS[::2]} if own else {}
-    model = fit(make(early_stopping=early_stopping), IRIS, KINDS, **fit_params)
-    stops = early_stopping is True or (early_stopping == "auto" and (own or many_rows < 150))
+    model = make(early_stopping=early_stopping, max_iter=2)
+    fit(model, IRIS[rows], KINDS[rows], **fit_params)
+    stops = early_stopping is True or (early_stopping == "auto" and (own or n > 10_000))
     assert (model.best_iter_ is not None) == (model.best_loss_ is None) == stops
     assert (model.validation_scores_ is not None) == (stops or own)
     # Rows are set aside only if there are no others.
-    assert model.t_ == model.n_iter_ * (135 if stops and not own else 150)
+    assert model.t_ == model.n_iter_ * (n - math.ceil(0.1 * n) if stops and not own else n)
 
 
 @pytest.mark.parametrize("weighted", [False, True])
