@@ -19,7 +19,7 @@ from sknn_scratch.estimator.attributes import NetworkAttributes
 from sknn_scratch.estimator.fitting import Fit, adopted, plan_fit, train
 from sknn_scratch.estimator.plan import Mode
 from sknn_scratch.estimator.report import report
-from sknn_scratch.estimator.rows import Table
+from sknn_scratch.estimator.rows import Table, check_alike
 from sknn_scratch.estimator.targets import Classification
 
 #: What X may come as without being converted.
@@ -80,7 +80,8 @@ class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows; by default all are equal.
         X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
-            Inputs of validation rows of your own, in place of rows set aside from X.
+            Inputs of validation rows of your own, in place of rows set aside from X. A Pipeline
+            hands them on as they are, unless it is made with ``transform_input=["X_val"]``.
         y_val : array-like of shape (n_val,) or (n_val, n_labels), default=None
             Their labels, of the classes that y has.
         sample_weight_val : array-like of shape (n_val,), default=None
@@ -103,8 +104,9 @@ class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
             If ``max_iter`` ended training before it had converged, or if the network ended up no
             better than the frequencies of the classes.
         UserWarning
-            If the user interrupted training (Ctrl-C); what was learnt until then is kept. A fit
-            inside a search or another estimator that makes many ends with KeyboardInterrupt.
+            If X_val looks as if it had not been transformed as X was; if the user interrupted
+            training (Ctrl-C), where what was learnt until then is kept. A fit inside a search or
+            another estimator that makes many ends with KeyboardInterrupt.
         """
         mode = Mode(again=self.warm_start and self.__sklearn_is_fitted__())
         return self._fit(mode, X, y, sample_weight, (X_val, y_val, sample_weight_val))
@@ -172,6 +174,8 @@ class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
         fitted = self._copy()
         table = fitted._validate_table(mode, X, y, sample_weight, classes)
         held_out = fitted._validate_set(*validation)
+        if held_out is not None:
+            check_alike(table.X, held_out.X)
         fit = plan_fit(fitted, fitted._task, table, held_out, mode)
         followed = None
         if context is not None:

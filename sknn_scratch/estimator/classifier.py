@@ -26,6 +26,7 @@ MLP_CLASSIFIER_SETTINGS: Mapping[str, Any] = MappingProxyType(
         "init": "glorot",
         "scale_features": False,
         "loss": "log_loss",
+        "alpha": 0.0001,
         "weight_decay": 0.0,
         "input_dropout": 0.0,
         "batch_size": "at_most_200",
@@ -47,7 +48,7 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
 
     .. math:: \frac1n \sum_i \sum_c (p_{ic} - y_{ic})^2 + \frac{\alpha}{2n} \sum_l |W_l|^2 ,
 
-    for more than two classes with a tenth of the log loss (see ``loss``).
+    with some of the log loss where classes are not even (see ``loss``).
 
     Parameters, methods and attributes are those of
     :class:`sklearn.neural_network.MLPClassifier`, and a few more. With the settings in
@@ -71,36 +72,41 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
         searches in float64 and rounds at the end.
     scale_features : bool, default=True
         Whether the network sees X as it is, or with its columns centred (``mean_``), divided by
-        their standard deviation (``scale_``) and bounded smoothly: x / (1 + (x / 3.5)**4)**0.25.
-        Columns of zeros and ones stay as they are; columns of a sparse X are not centred, but
-        divided by their largest absolute value. All rows given to ``fit`` count, also those that
-        it sets aside; a fit that goes on from another keeps its scaling, and ``partial_fit`` that
-        of its first call.
+        their standard deviation (``scale_``) and clipped smoothly: x / (1 + (x / 3.5)**4)**0.25.
+        Both are those of the values within bounds, so that values far out, such as a sentinel or a
+        slip of the unit, do not count. Columns of zeros and ones stay as they are; columns of which
+        at least half is zero are not centred, but divided by the root of the mean square of their
+        other values. A sparse X is seen as the same values dense. All rows given to ``fit`` count,
+        also those that it sets aside; a fit that goes on from another keeps its scaling.
+        ``partial_fit`` goes on learning it until 1,000 rows have come.
     loss : {"guarded_squared_error", "squared_error", "log_loss"}, default="guarded_squared_error"
         What training minimises.
 
         - "squared_error": the squared error of the probabilities (the Brier score).
         - "log_loss": their cross-entropy.
-        - "guarded_squared_error": the squared error and, for more than two classes, a tenth of the
-          log loss, so that no class is given up in favour of another.
+        - "guarded_squared_error": the squared error and some of the log loss, so that no class is
+          given up because it is rare, or in favour of another: (1 - 2 f)**2 / 4 of it with two
+          classes or for each label, where f is its frequency; 1/2 - 2 m (1 - m) with more classes,
+          where m is the frequency of the rarest.
     class_weight : "balanced", dict, list of dict or None, default=None
         Weights of classes, which multiply ``sample_weight``. "balanced" weights them inversely to
-        their frequencies in y; a dict gives weights by class, 1 where it has none; multilabel y
-        takes one dict a label.
-    alpha : float, default=0.0001
-        Strength of the L2 penalty, which is divided by the number of rows.
+        their frequencies in y, multilabel y label by label; a dict gives weights by class, and may
+        name classes that y lacks; multilabel y takes one dict a label.
+    alpha : float, default=0
+        Strength of the L2 penalty, which is divided by the number of rows: with weights, by their
+        effective number.
     weight_decay : float or "auto", default="auto"
         Decoupled weight decay: each update first multiplies the weights (not the biases) by
-        1 - learning rate * weight_decay. "auto" is such that this is 1 - 4 / max(n_samples, 250)
-        at the start, times the noise in the data: the loss after the first quarter of the epochs,
-        as a share of the loss of always predicting the frequencies of the classes; until then
-        nothing decays. ``weight_decay_`` tells what was used. Not used by "lbfgs";
-        ``partial_fit`` measures no noise, and goes by that of an earlier ``fit``, or does not
-        decay.
+        1 - learning rate * weight_decay. "auto" is such that this is 1 - 5 / max(n_samples, 250)
+        at the start, at the learning rate that "auto" would be, times the noise in the data: the
+        loss after the first quarter of the epochs, as a share of the loss of always predicting the
+        frequencies of the classes; until then nothing decays. ``weight_decay_`` tells what was
+        used. Not used by "lbfgs"; ``partial_fit`` measures no noise, and goes by that of an earlier
+        ``fit``, or does not decay.
     input_dropout : float or "auto", default="auto"
         Share of the columns that each update leaves out by chance. "auto" is
         n_features / n_samples - 0.05, between 0 and 0.15, and 0 below 10 columns; weighted rows
-        count by their weights. ``input_dropout_`` tells what was used. Not used by "lbfgs".
+        count by their effective number. ``input_dropout_`` tells what was used. Not used by "lbfgs".
     solver : {"lbfgs", "sgd", "adam"}, default="adam"
         "sgd" and "adam" work on minibatches; "lbfgs" (SciPy's L-BFGS-B) on all rows at once, which
         is often better for a few hundred rows.
@@ -140,8 +146,9 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
         Most evaluations of the loss by "lbfgs".
     max_iter : int or "auto", default="auto"
         Most epochs (for "lbfgs": iterations). "auto" means 60 epochs, but at most
-        30 * sqrt(n_samples) updates, and at least 250 (8,000 / n_units below 32 hidden units);
-        1,000 iterations for "lbfgs". ``n_iter_`` tells what was done.
+        30 * sqrt(n_samples) updates, and at least 250 (8,000 / n_units below 32 hidden units), and
+        up to 8 times as many with a ``learning_rate_init`` below what "auto" would be; 1,000
+        iterations for "lbfgs". ``n_iter_`` tells what was done.
     tol : float, default=1e-4
         Least gain that counts as progress: of the loss, or with ``early_stopping`` of the
         validation score. For "lbfgs": largest component of the gradient at convergence.
@@ -156,7 +163,7 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
         Share of the rows set aside for ``early_stopping``.
     scoring : str, callable or None, default=None
         What the validation score is: the accuracy (None), minus the loss ("loss"), or a scorer of
-        scikit-learn (name or callable). Weights of the rows are passed on to it.
+        scikit-learn (name or callable). Weights of the rows are passed on to it, if it takes them.
     warm_start : bool, default=False
         Whether ``fit`` goes on from the parameters of the last fit.
     random_state : int, RandomState instance or None, default=None
@@ -167,7 +174,8 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        Class labels; for multilabel y, the numbers of its columns.
+        Class labels; for multilabel y, the numbers of its columns, as objects: scikit-learn's
+        scorers would take an array of two numbers for two classes.
     coefs_ : list of ndarray of shape (n_in, n_out)
         Weights of each layer. Those of the first refer to the scaled features.
     intercepts_ : list of ndarray of shape (n_out,)
@@ -295,7 +303,7 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
         scale_features: bool = True,
         loss: str = "guarded_squared_error",
         class_weight: str | dict | list[dict] | None = None,
-        alpha: float = 0.0001,
+        alpha: float = 0.0,
         weight_decay: float | str = "auto",
         input_dropout: float | str = "auto",
         solver: str = "adam",

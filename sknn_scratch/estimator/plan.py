@@ -55,7 +55,7 @@ MOST_HASTE = 2.0
 MOST_PATIENCE = 8.0
 
 #: What an update takes off, times rows, and the fewest rows that count.
-SHRINKAGE_TIMES_ROWS = 4.0
+SHRINKAGE_TIMES_ROWS = 5.0
 FEWEST_ROWS = 250
 
 #: Bounds of :func:`input_dropout_for`.
@@ -265,10 +265,10 @@ def learning_rate_for(solver: str, hidden: Sequence[int], n_updates: float) -> f
 
 
 def weight_decay_for(n_samples: float, learning_rate: float) -> float:
-    r"""Choose the decay of a network whose targets are all noise: :math:`4 / (\eta \max(n, 250))`.
+    r"""Choose the decay of a network whose targets are all noise: :math:`5 / (\eta \max(n, 250))`.
 
     :math:`\eta` is the rate that "auto" would be, so that an update at this rate takes
-    :math:`4 / \max(n, 250)` off the weights at first. One at a lower rate takes less off: a network
+    :math:`5 / \max(n, 250)` off the weights at first. One at a lower rate takes less off: a network
     that learns slowly would be shrunk faster than it learns otherwise. The best linear fit to
     targets with noise of variance :math:`\sigma^2` shrinks weights in proportion to
     :math:`\sigma^2 / n` (ridge regression). Training multiplies this by the noise that it

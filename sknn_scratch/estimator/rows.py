@@ -8,16 +8,21 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 from sklearn.metrics import accuracy_score, check_scoring
 from sklearn.model_selection import train_test_split
 
+from sknn_scratch._caller import warn_user
 from sknn_scratch._compat import accepts_sample_weight
 from sknn_scratch.estimator.targets import Classification
-from sknn_scratch.network.features import FeatureMap
+from sknn_scratch.network.features import FeatureMap, column_range
 from sknn_scratch.network.layers import Architecture
 from sknn_scratch.network.losses import INVERSE_LINKS
 from sknn_scratch.network.model import Network
 from sknn_scratch.training.holdout import HoldOut
+
+#: Part of the columns that :func:`check_alike` takes for many.
+MANY_COLUMNS = 0.25
 
 #: Score of a network: given theta, the pre-activations of its outputs, and its loss.
 Score = Callable[[NDArray, NDArray, float], float]
@@ -68,6 +73,21 @@ def rows_of(table: Table, task: Classification, features: FeatureMap, dtype: np.
     if table.label_weight is not None:
         weight = table.label_weight if weight is None else table.label_weight * weight
     return Rows(table, features(table.X, dtype), task.encode(table.y, dtype), weight)
+
+
+def check_alike(X: Any, X_val: Any) -> None:
+    """Warn if in many columns the median of X_val is outside of the range that X has there.
+
+    So it is if a Pipeline has transformed X and not X_val.
+    """
+    low, high = column_range(X)
+    middle = np.median(X_val.toarray() if issparse(X_val) else X_val, axis=0)
+    if np.mean((middle < low) | (middle > high)) > MANY_COLUMNS:
+        warn_user(
+            "In many columns, the median of X_val is outside of the range that X has there. If X "
+            "was transformed by the steps of a Pipeline, X_val has to be, too: make the Pipeline "
+            "with transform_input=['X_val'], and enable scikit-learn's metadata routing."
+        )
 
 
 def with_weight(table: Table, rows: NDArray | None) -> NDArray | None:

@@ -115,6 +115,14 @@ def clip_smoothly(x: NDArray) -> None:
     x /= np.sqrt(power, power)
 
 
+def column_range(X: Any) -> tuple[NDArray, NDArray]:
+    """Find the least and the greatest value of each column of X, dense or sparse."""
+    if issparse(X):
+        low, high = X.min(axis=0), X.max(axis=0)
+        return low.toarray()[0], high.toarray()[0]
+    return X.min(axis=-2), X.max(axis=-2)
+
+
 def learn_scaling(X: Any, sample_weight: NDArray | None) -> FeatureMap:
     """Learn how to scale the columns of X, (n, n_features), dense or CSR, from weighted rows.
 

@@ -133,9 +133,9 @@ def _squared_error(
 
 
 # Where an answer is far from the truth and sure of it, the squared error is flat. That matters
-# where a class is rare: a network that predicts its frequency f everywhere is near the least squared
-# error, and what pulls it on, 2 f (1 - f) times the error, vanishes with f. So a class that is
-# rare, or once given up in favour of another, stays given up. The log loss pulls with the error
+# where a class is rare: a network that predicts its frequency f everywhere is near the least
+# squared error, and what pulls it on, 2 f (1 - f) times the error, vanishes with f. So a class that
+# is rare, or once given up in favour of another, stays given up. The log loss pulls with the error
 # itself. The guarded squared error adds as much of it as the squared error of predicting f lacks of
 # what it is at even classes: nothing if they are even, up to a quarter if one is rare (for a
 # softmax, where a mistake counts twice, up to a half).

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse, vstack
 
-from sknn_scratch.network.features import FeatureMap, learn_scaling
+from sknn_scratch.network.features import FeatureMap, column_range, learn_scaling
 
 #: Rows from which on the scaling is settled.
 ENOUGH_ROWS = 1000
@@ -63,7 +63,7 @@ class StreamScaling:
         if n < ENOUGH_ROWS:
             return grown
         first = rows[:1].toarray()[0] if issparse(rows) else rows[0]
-        low, high = (np.ravel(_dense(extreme(axis=0))) for extreme in (rows.min, rows.max))
+        low, high = column_range(rows)
         constant = np.flatnonzero(low == high)
         return replace(
             grown, rows=None, sample_weight=None, constant=constant, value=first[constant]

@@ -39,9 +39,8 @@ class Stream:
         start = job.start
         self.job = job
         self.rng, self.dropout_rng = start.rng, start.dropout_rng
-        self.order = start.order if start.order is not None else job.rows
-        if self.order is None:
-            self.order = np.arange(job.n_rows)
+        given = job.rows if start.order is None else start.order
+        self.order = np.arange(job.n_rows) if given is None else given
 
     def split(self) -> Self:
         """Make another stream that goes on alike."""
@@ -84,8 +83,8 @@ class Sampler:
         # What several streams have in common is there once.
         keys = [(id(s.job.X), id(s.job.Y), id(s.job.sample_weight)) for s in streams]
         tables = {key: stream.job for key, stream in zip(keys, streams, strict=True)}
-        ends = np.cumsum([job.X.shape[0] for job in tables.values()])
-        starts = dict(zip(tables, [0, *ends[:-1]], strict=True))
+        before = np.cumsum([0, *(job.X.shape[0] for job in tables.values())])
+        starts = dict(zip(tables, before[:-1], strict=True))
         self.starts = [starts[key] for key in keys]
         self.X, self.Y = first.X, first.Y
         if len(tables) > 1:
