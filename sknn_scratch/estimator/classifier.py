@@ -106,7 +106,8 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
     input_dropout : float or "auto", default="auto"
         Share of the columns that each update leaves out by chance. "auto" is
         n_features / n_samples - 0.05, between 0 and 0.15, and 0 below 10 columns; weighted rows
-        count by their effective number. ``input_dropout_`` tells what was used. Not used by "lbfgs".
+        count by their effective number. ``input_dropout_`` tells what was used; not used by
+        "lbfgs".
     solver : {"lbfgs", "sgd", "adam"}, default="adam"
         "sgd" and "adam" work on minibatches; "lbfgs" (SciPy's L-BFGS-B) on all rows at once, which
         is often better for a few hundred rows.
