@@ -52,12 +52,18 @@ OTHERS = {
     "warm_start": True,
     "random_state": 1,
 }
+other_parameters = pytest.mark.parametrize(
+    "changes",
+    [*({name: value} for name, value in OTHERS.items()), OTHERS],
+    ids=[*OTHERS, "all of them"],
+)
 
 
-@pytest.mark.parametrize("X", [IRIS, IRIS.astype(np.float32), IRIS.tolist()], ids=type)
-@pytest.mark.parametrize("changes", [*({k: v} for k, v in OTHERS.items()), OTHERS], ids=list)
+@other_parameters
+@pytest.mark.parametrize("kind", ["float64", "float32", "list"])
 @pytest.mark.parametrize("target", TARGETS)
-def test_parameters_set_after_a_fit_change_no_answer(target, changes, X):
+def test_parameters_set_after_a_fit_change_no_answer(target, kind, changes):
+    X = IRIS.tolist() if kind == "list" else IRIS.astype(kind)
     model = make().fit(*TARGETS[target])
     before, said = answers(model, X), [model.out_activation_, model.n_layers_, model.n_outputs_]
     model.set_params(**changes)
@@ -68,7 +74,7 @@ def test_parameters_set_after_a_fit_change_no_answer(target, changes, X):
     assert model.mean_.shape == model.scale_.shape == (4,)
 
 
-@pytest.mark.parametrize("changes", [*({k: v} for k, v in OTHERS.items()), OTHERS], ids=list)
+@other_parameters
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_parameters_set_after_a_fit_do_not_change_its_graph(target, changes):
@@ -129,7 +135,7 @@ def served(ask):
         thread.join()
 
 
-@pytest.mark.parametrize("X", [IRIS[:5], IRIS[:5].tolist()], ids=type)
+@pytest.mark.parametrize("X", [IRIS[:5], IRIS[:5].tolist()], ids=["array", "list"])
 @pytest.mark.parametrize("method", ANSWERS)
 def test_who_predicts_while_another_refits_sees_the_old_network_or_the_new(
     eager_threads, method, X

@@ -428,7 +428,7 @@ def test_the_error_tells_where_it_arose():
     assert "in fail" in "".join(caught.value.__notes__)
 
 
-@pytest.mark.parametrize("raising", [{"callbacks": [fail]}, {"hold_out": fail}], ids=str)
+@pytest.mark.parametrize("raising", [{"callbacks": [fail]}, {"hold_out": fail}], ids=" ".join)
 def test_a_network_whose_callback_or_validation_raises_does_not_harm_the_others(trained, raising):
     def jobs():
         first, second, third = (make_job(np.random.RandomState(k)) for k in range(3))
