@@ -41,6 +41,8 @@ class History:
 
     def normalised(self, weight: NDArray | None, n: int) -> NDArray | None:
         """Divide the weights of n rows by the mean over all rows so far; None if all become 1."""
+        if weight is None and (self.weight == self.n_rows).all():
+            return None
         mean = np.where(self.weight > 0, self.weight / self.n_rows, 1)
         weight = (np.ones((n, 1)) if weight is None else weight) / mean
         return None if np.abs(weight - 1).max() < ROUNDING else weight

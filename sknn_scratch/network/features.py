@@ -73,20 +73,28 @@ class FeatureMap:
             return X.astype(dtype, copy=False)
         if issparse(X):
             return _map_sparse(X, dtype, self.mean, self.scale)
-        x = np.empty(X.shape, dtype=dtype)
         rows = max(1, MAPPED_AT_ONCE // X.shape[1])
+        if len(X) <= rows:
+            return _scaled(X, dtype, self.mean, self.scale)
+        x = np.empty(X.shape, dtype=dtype)
         for start in range(0, len(X), rows):
-            # In float64, since a column that is far from zero loses its digits otherwise.
-            with np.errstate(over="ignore"):
-                block = X[start : start + rows] - self.mean
-                block /= self.scale
-                x[start : start + rows] = block
-            clip_smoothly(x[start : start + rows])
+            block = X[start : start + rows]
+            x[start : start + rows] = _scaled(block, dtype, self.mean, self.scale)
         return x
 
 
 #: The map that leaves X as it is.
 AS_THEY_ARE = FeatureMap()
+
+
+def _scaled(X: NDArray, dtype: DTypeLike, mean: NDArray, scale: NDArray) -> NDArray:
+    # In float64, since a column that is far from zero loses its digits otherwise.
+    with np.errstate(over="ignore"):
+        x = X - mean
+        x /= scale
+        x = x.astype(dtype, copy=False)
+    clip_smoothly(x)
+    return x
 
 
 def _map_sparse(X: Any, dtype: DTypeLike, mean: NDArray, scale: NDArray) -> Any:
@@ -106,7 +114,8 @@ def _map_sparse(X: Any, dtype: DTypeLike, mean: NDArray, scale: NDArray) -> Any:
 
 def clip_smoothly(x: NDArray) -> None:
     """Replace x by x / (1 + (x / BOUND)⁴)^¼, in place."""
-    np.clip(x, -FAR_OUT, FAR_OUT, out=x)
+    np.maximum(x, -FAR_OUT, out=x)  # both take half the time of np.clip for one row
+    np.minimum(x, FAR_OUT, out=x)
     power = x * (1 / BOUND)
     power *= power
     power *= power
