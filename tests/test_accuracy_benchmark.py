@@ -50,7 +50,7 @@ def mixed(rows=60):
 
 
 def options(**given):
-    usual = {"rows": 0, "folds": 6, "raw": False, "odd_columns": False}
+    usual = {"rows": 0, "folds": 6, "raw": False, "odd_columns": False, "wrong_cells": False}
     return argparse.Namespace(**{**usual, **given})
 
 
@@ -153,6 +153,17 @@ def test_fewer_rows_and_odd_columns(script):
     for A, _, B, _ in found:
         for Z in (A, B):
             np.testing.assert_array_equal(Z[:, -2:], np.tile([1e9, 1], (len(Z), 1)))
+
+
+def test_wrong_cells_are_among_the_rows_to_train_on(script):
+    X, y = mixed()
+    y = (y == "low").astype(int)
+    right, wrong = ([*script.folds(X, y, options(wrong_cells=cells))] for cells in (False, True))
+    for (A, _, B, _), (A_wrong, _, B_wrong, _) in zip(right, wrong, strict=True):
+        np.testing.assert_array_equal(B, B_wrong)
+        ((row, column),) = np.argwhere(A != A_wrong)
+        assert column == 0  # the one column of numbers
+        assert A_wrong[row, 0] == 1000 * np.abs(A[:, 0]).max()
 
 
 # ---------------------------------------------------------------- from end to end

@@ -139,6 +139,10 @@ def folds(
         B = transformer.transform(X.iloc[held]).astype(float)
         if options.odd_columns:
             A, B = (np.column_stack([Z, np.full(len(Z), 1e9), np.ones(len(Z))]) for Z in (A, B))
+        if options.wrong_cells:
+            columns = np.arange(X.select_dtypes("number").shape[1])  # they come first
+            rows = np.random.RandomState(0).randint(len(A), size=len(columns))
+            A[rows, columns] = 1000 * np.abs(A[:, columns]).max(axis=0)
         yield A, y[train], B, y[held]
 
 
@@ -239,6 +243,9 @@ def arguments() -> argparse.Namespace:
     add("--folds", type=positive, default=6, help="only the first folds of six")
     add("--raw", action="store_true", help="do not standardise")
     add("--odd-columns", action="store_true", help="add a column of 1e9 and one of 1")
+    add(
+        "--wrong-cells", action="store_true", help="in rows to train on, a cell a column times 1000"
+    )
     add("--json", type=Path, metavar="FILE", help="where to keep the scores of all folds")
     return parser.parse_args()
 
