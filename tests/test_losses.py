@@ -1,8 +1,11 @@
 """Losses at the pre-activations: their values, their derivatives, and their far ends."""
 
+import judges
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import expit, log_expit, log_softmax, logsumexp, softmax
 from sklearn.metrics import brier_score_loss, log_loss
 
@@ -10,12 +13,22 @@ from sknn_scratch.network import losses
 from sknn_scratch.network.losses import LOSSES, Scratch
 
 
-def evaluate(key, z, y):
+def guard_for(key, n_outputs):
+    """Some guard that a loss may have: of a softmax the same for all outputs."""
+    rng = np.random.RandomState(5)
+    guard = np.full(n_outputs, 0.3) if key[1] == "softmax" else rng.uniform(0.05, 0.25, n_outputs)
+    return guard if "guarded" in key[0] else np.zeros(n_outputs)
+
+
+def evaluate(key, z, y, guard=None):
     """Losses (n,) of one network's samples, and delta, leaving z alone."""
     one, values, deltas = np.ones_like(z[:1]), [], []
+    guard = guard_for(key, z.shape[-1]) if guard is None else guard
     for i in range(len(z)):
         delta = z[i : i + 1].copy()
-        values.append(LOSSES[key].value_and_delta(delta, y[i : i + 1], one, Scratch(delta)))
+        values.append(
+            LOSSES[key].value_and_delta(delta, y[i : i + 1], one, guard, Scratch(delta))
+        )
         deltas.append(delta)
     return np.array(values), np.concatenate(deltas)
 
@@ -65,19 +78,89 @@ def test_squared_error_is_the_brier_score():
     assert_allclose(values, ((softmax(z, axis=1) - y) ** 2).sum(axis=1))
 
 
-def test_guarded_squared_error_adds_a_tenth_of_the_log_loss_to_a_softmax():
+@pytest.mark.parametrize("output", ["softmax", "logistic"])
+def test_guarded_squared_error_adds_as_much_of_the_log_loss_as_the_guard_says(output):
     rng = np.random.RandomState(0)
-    z, y = rng.normal(size=(30, 4)), np.eye(4)[rng.randint(4, size=30)]
-    values, _ = evaluate(("guarded_squared_error", "softmax"), z, y)
-    squares = ((softmax(z, axis=1) - y) ** 2).sum(axis=1)
-    assert_allclose(values, squares - 0.1 * log_softmax(z, axis=1)[y > 0])
+    z, key = rng.normal(size=(30, 4)), ("guarded_squared_error", output)
+    y = targets_for(output, z.shape, rng)
+    guard = guard_for(key, 4)
+    p = softmax(z, axis=1) if output == "softmax" else expit(z)
+    expected = judges.losses_of(key[0], p, y, guard, output == "softmax")
+    assert_allclose(evaluate(key, z, y)[0], expected, rtol=1e-12)
+    without = evaluate(("squared_error", output), z, y)
+    for found, squares in zip(evaluate(key, z, y, np.zeros(4)), without, strict=True):
+        assert_allclose(found, squares, rtol=1e-12, atol=1e-15)
 
 
 def test_only_the_squared_error_is_flat_where_the_true_class_has_no_probability():
     z, y = np.array([[40.0, -40.0, 0.0]]), np.array([[0.0, 1.0, 0.0]])
-    slopes = {loss: evaluate((loss, "softmax"), z, y)[1][0, 1] for loss, _ in LOSSES}
-    assert abs(slopes["squared_error"]) < 1e-15
-    assert_allclose([slopes["log_loss"], slopes["guarded_squared_error"]], [-1, -0.1])
+    for output in ("softmax", "logistic"):
+        slopes = {loss: evaluate((loss, output), z, y)[1][0, 1] for loss, _ in LOSSES}
+        guard = guard_for(("guarded_squared_error", output), 3)[1]
+        assert abs(slopes["squared_error"]) < 1e-15
+        assert_allclose([slopes["log_loss"], slopes["guarded_squared_error"]], [-1, -guard])
+
+
+# ---------------------------------------------------------------- the guard
+
+frequencies = st.lists(st.floats(0.001, 1), min_size=1, max_size=6)
+
+
+@given(frequencies)
+def test_the_guard_of_each_label_goes_by_how_rare_it_or_its_absence_is(f):
+    guard = LOSSES["guarded_squared_error", "logistic"].guard(np.array(f))
+    assert_allclose(guard, judges.guard_of(f, softmax=False), atol=1e-15)
+    rarer = np.minimum(f, 1 - np.array(f))
+    assert (np.diff(guard[rarer.argsort()]) <= 1e-15).all()
+
+
+@given(frequencies)
+def test_the_guard_of_classes_goes_by_the_rarest(f):
+    f = np.array([*f, 0.5]) / (sum(f) + 0.5)
+    guard = LOSSES["guarded_squared_error", "softmax"].guard(f)
+    assert_allclose(guard, judges.guard_of(f, softmax=True), atol=1e-15)
+    assert len(set(guard)) == 1
+
+
+@pytest.mark.parametrize("f", [0.5, 0.3, 0.02, 1e-4])
+def test_the_guard_makes_up_for_the_pull_that_the_squared_error_lacks(f):
+    # Where every row has the frequency for its probability, the slope is a multiple of the mistake.
+    # Of the squared error it is 2 f (1 - f), at most 1/2; the guard adds half of what is missing.
+    y, p = np.array([[0.0], [1.0]]), np.array([f])
+    z = np.log(p / (1 - p))[None].repeat(2, axis=0)
+    guard = LOSSES["guarded_squared_error", "logistic"].guard(p)
+    _, delta = evaluate(("guarded_squared_error", "logistic"), z, y, guard)
+    pull = 2 * f * (1 - f)
+    assert_allclose(delta / (f - y), pull + (0.5 - pull) / 2, rtol=1e-10)
+    assert guard[0] == 0 if f == 0.5 else guard[0] > 0
+
+
+@pytest.mark.parametrize("output", ["softmax", "logistic"])
+@pytest.mark.parametrize("loss", ["squared_error", "log_loss"])
+def test_other_losses_have_no_guard(loss, output):
+    assert_array_equal(LOSSES[loss, output].guard(np.array([0.01, 0.2, 0.79])), 0)
+
+
+@pytest.mark.parametrize("output", ["softmax", "logistic"])
+def test_with_a_guard_the_least_loss_is_still_where_probabilities_are_right(output):
+    f = np.array([0.02, 0.28, 0.7])
+    guard = LOSSES["guarded_squared_error", output].guard(f)
+    z = (np.log(f) if output == "softmax" else np.log(f / (1 - f)))[None]
+    # The expected slope over what may come, each as often as f says.
+    if output == "softmax":
+        may_come, weights = np.eye(3), f
+    else:
+        may_come = np.array([[0, 0, 0], [1, 1, 1]])
+        weights = np.array([1 - f, f])
+    slopes = [
+        evaluate(("guarded_squared_error", output), z, y[None].astype(float), guard)[1][0] * w
+        for y, w in zip(may_come, weights, strict=True)
+    ]
+    assert np.abs(slopes).max() > 0.003
+    assert_allclose(sum(slopes), 0, atol=1e-16)
+
+
+# ---------------------------------------------------------------- the others
 
 
 def test_log_loss_is_scikit_learns():
@@ -96,7 +179,8 @@ def test_log_loss_is_scikit_learns():
 def test_far_out_everything_is_finite_and_nothing_warns(key, dtype):
     z = np.array([[1e4, -1e4, 0], [-1e4, 1e4, 1e4], [1e4, 1e4, 1e4]], dtype=dtype)
     y = np.eye(3, dtype=dtype)
-    loss = LOSSES[key].value_and_delta(z, y, np.ones_like(z), Scratch(z))
+    guard = guard_for(key, 3).astype(dtype)
+    loss = LOSSES[key].value_and_delta(z, y, np.ones_like(z), guard, Scratch(z))
     assert np.isfinite(loss)
     assert np.isfinite(z).all()
 
@@ -116,12 +200,27 @@ def test_shares_weigh_the_samples_and_stacks_equal_single_networks(key):
     rng = np.random.RandomState(0)
     z = rng.normal(size=(3, 8, 4))
     y, share = targets_for(key[1], z.shape, rng), rng.uniform(size=(3, 8, 1)) * np.ones(4)
+    guard = np.stack([k * guard_for(key, 4) for k in (1, 2, 3)])[:, None]
     delta = z.copy()
-    losses = LOSSES[key].value_and_delta(delta, y, share, Scratch(delta))
+    losses = LOSSES[key].value_and_delta(delta, y, share, guard, Scratch(delta))
     for k in range(3):
-        values, unweighted = evaluate(key, z[k], y[k])
+        values, unweighted = evaluate(key, z[k], y[k], guard[k, 0])
         assert_allclose(losses[k], values @ share[k, :, 0])
         assert_allclose(delta[k], unweighted * share[k])
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "guarded_squared_error", "log_loss"])
+def test_labels_may_have_weights_of_their_own(loss):
+    rng, key = np.random.RandomState(0), (loss, "logistic")
+    z, y = rng.normal(size=(8, 4)), rng.randint(2, size=(8, 4)).astype(float)
+    share, delta, guard = rng.uniform(size=(8, 4)), z.copy(), guard_for(key, 4)
+    found = LOSSES[key].value_and_delta(delta, y, share, guard, Scratch(delta))
+    parts = [
+        evaluate(key, z[:, [c]], y[:, [c]], guard[[c]])  # a label for itself
+        for c in range(4)
+    ]
+    assert_allclose(found, sum(values @ share[:, c] for c, (values, _) in enumerate(parts)))
+    assert_allclose(delta, np.hstack([slopes for _, slopes in parts]) * share)
 
 
 @pytest.mark.parametrize("key", LOSSES, ids=" ".join)
@@ -130,13 +229,12 @@ def test_the_baseline_is_the_loss_of_the_class_frequencies(key, weighted):
     rng = np.random.RandomState(0)
     y = targets_for(key[1], (40, 3), rng)
     weight = rng.uniform(size=40) if weighted else np.ones(40)
-    f = weight @ y / weight.sum()
+    f, guard = weight @ y / weight.sum(), guard_for(key, 3)
     z = np.log(f) if key[1] == "softmax" else np.log(f / (1 - f))
     values, _ = evaluate(key, np.tile(z, (40, 1)), y)
-    found = LOSSES[key].baseline(y, weight if weighted else None)
-    assert_allclose(found, values @ weight / weight.sum())
+    assert_allclose(LOSSES[key].baseline(f, guard), values @ weight / weight.sum())
 
 
 @pytest.mark.parametrize("key", LOSSES, ids=" ".join)
 def test_the_baseline_where_a_label_never_occurs(key):
-    assert LOSSES[key].baseline(np.array([[1.0, 0.0], [1.0, 0.0]]), None) == 0
+    assert LOSSES[key].baseline(np.array([1.0, 0.0]), guard_for(key, 2)) == 0

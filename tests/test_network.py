@@ -1,6 +1,6 @@
 """The network's way forward and back, judged by the formulas written out and by differences."""
 
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from itertools import pairwise
 
 import numpy as np
@@ -66,19 +66,17 @@ def loss_written_out(job, theta):
         p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
     else:
         p = 1 / (1 + np.exp(-z))
-    squares = ((p - job.Y) ** 2).sum(axis=1)
     logs = -job.Y * np.log(p)
     if output == "logistic":
         logs -= (1 - job.Y) * np.log(1 - p)
-    guard = 0.1 if output == "softmax" else 0
     values = {
-        "squared_error": squares,
-        "log_loss": logs.sum(axis=1),
-        "guarded_squared_error": squares + guard * logs.sum(axis=1),
+        "squared_error": (p - job.Y) ** 2,
+        "log_loss": logs,
+        "guarded_squared_error": (p - job.Y) ** 2 + job.guard * logs,
     }[loss]
-    weight = np.ones(len(p)) if job.sample_weight is None else job.sample_weight
+    weight = np.ones((len(p), 1)) if job.sample_weight is None else job.sample_weight
     norm = sum((W**2).sum() for W, _ in layers)
-    return (values @ weight + job.alpha / 2 * norm) / weight.sum()
+    return ((values * weight).sum() + job.alpha / 2 * norm) / len(p)
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -121,6 +119,20 @@ def test_gradient_equals_finite_differences(K, activation, loss, kind, hidden, w
     # Relative to the largest component of each network's gradient.
     error = np.abs(grad - differences).max(axis=1) / np.abs(grad).max(axis=1)
     assert (error < 1e-6).all(), error
+
+
+@pytest.mark.parametrize("width", [1, 4], ids=["of rows", "of rows and labels"])
+@pytest.mark.parametrize("loss", ["squared_error", "guarded_squared_error", "log_loss"])
+def test_a_batch_is_divided_by_its_number_of_rows_whatever_they_weigh(loss, width):
+    rng = np.random.RandomState(0)
+    job = make_job(rng, sizes=(3, 4, 4), output="logistic", loss=loss, alpha=0.3)
+    job = replace(job, sample_weight=rng.uniform(0, 0.5, size=(7, width)))
+    objective, batch = stack_of([job])
+    theta = job.start.theta
+    assert_allclose(objective.evaluate(batch), loss_written_out(job, theta), rtol=1e-12)
+    h = 1e-5 * np.eye(len(theta))
+    up, down = ([loss_written_out(job, theta + s * step) for step in h] for s in (1, -1))
+    assert_allclose(objective.grad, np.subtract(up, down) / 2e-5, atol=1e-9)
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from jobs import make_job
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.sparse import csr_matrix
 
 from sknn_scratch.network.activations import ACTIVATIONS
-from sknn_scratch.network.losses import LOSSES
 from sknn_scratch.training.grouping import stack_key, stream_key
+from sknn_scratch.training.lbfgs import train_lbfgs
 from sknn_scratch.training.loop import Stack, train
 from sknn_scratch.training.schedules import Schedule
 from sknn_scratch.training.solvers import SGD, Adam
@@ -46,7 +47,7 @@ def assert_same_as_alone(make_jobs):
 
 
 @pytest.mark.parametrize("output", ["softmax", "logistic"])
-@pytest.mark.parametrize("loss", ["squared_error", "log_loss"])
+@pytest.mark.parametrize("loss", ["squared_error", "guarded_squared_error", "log_loss"])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_networks_that_differ_in_all_that_may_differ(activation, loss, output):
     def make_jobs():
@@ -79,29 +80,27 @@ def test_networks_that_differ_in_all_that_may_differ(activation, loss, output):
 def test_inputs_left_out_and_decay_scaled_by_the_noise(rates):
     def make_jobs():
         rng = np.random.RandomState(7)
-        jobs = []
-        for k, rate in enumerate(rates):
-            job = make_job(
+        return [
+            make_job(
                 rng,
                 n=23,
                 weighted=k == 1,
                 batch_size=5,
                 max_iter=[12, 8, 20][k],
                 weight_decay=[2.0, 0.5, 1.0][k],
+                measures_noise=k < 2,
                 input_dropout=rate,
                 start={
                     "dropout_rng": np.random.RandomState(k) if rate else None,
                     "noise": [0.0, 1.0, 0.3][k],
                 },
             )
-            loss = LOSSES["squared_error", "softmax"]
-            baseline = loss.baseline(job.Y, job.sample_weight) if k < 2 else None
-            jobs.append(replace(job, baseline=baseline))
-        return jobs
+            for k, rate in enumerate(rates)
+        ]
 
     together = assert_same_as_alone(make_jobs)
     for k, (job, result) in enumerate(zip(make_jobs(), together, strict=True)):
-        if job.baseline is None:
+        if not job.measures_noise:
             assert result.noise == 0.3
         else:
             noise = result.loss_curve[[3, 2][k] - 1] / job.baseline
@@ -113,7 +112,7 @@ def streams_of_jobs(counts, max_iter, **changes):
     jobs = []
     for stream, count in enumerate(counts):
         rng = np.random.RandomState(10 + stream)
-        rows = make_job(rng, n=23, weighted=stream == 1)
+        rows = make_job(rng, n=23, weighted=stream == 1, loss=changes["loss"])
         for k in range(count):
             job = make_job(
                 rng,
@@ -122,6 +121,7 @@ def streams_of_jobs(counts, max_iter, **changes):
                 sample_weight=rows.sample_weight,
                 X=rows.X,
                 Y=rows.Y,
+                guard=rows.guard,
                 input_dropout=0.3 * stream,
                 start={
                     "rng": np.random.RandomState(stream),
@@ -138,7 +138,7 @@ def streams_of_jobs(counts, max_iter, **changes):
     return jobs
 
 
-@pytest.mark.parametrize("loss", ["squared_error", "log_loss"])
+@pytest.mark.parametrize("loss", ["squared_error", "guarded_squared_error", "log_loss"])
 @pytest.mark.parametrize(
     "counts, axes",
     [((3,), (1, 3)), ((2, 2), (2, 2)), ((3, 3, 3), (3, 3)), ((2, 3), (5,)), ((1, 1), (2,))],
@@ -158,7 +158,7 @@ def test_networks_that_see_the_same_rows_share_them(counts, axes, loss):
 
 def test_sources_of_random_numbers_go_on_from_where_each_network_has_left():
     def make_jobs():
-        return streams_of_jobs((2, 2), itertools.cycle([3, 6, 6, 6]))
+        return streams_of_jobs((2, 2), itertools.cycle([3, 6, 6, 6]), loss="log_loss")
 
     # While one has left the other two go on with the stream that they had in common.
     together = assert_same_as_alone(make_jobs)
@@ -180,6 +180,7 @@ def test_stream_key_tells_apart_who_sees_other_rows():
         ({}, {"X": job.X.copy()}),
         ({}, {"Y": job.Y.copy()}),
         ({}, {"sample_weight": job.sample_weight.copy()}),
+        ({}, {"rows": np.arange(7)}),
         ({"rng": source(1)}, {}),
         ({"rng": drawn}, {}),
         ({}, {"shuffle": False}),
@@ -191,6 +192,55 @@ def test_stream_key_tells_apart_who_sees_other_rows():
     assert key(dropping[0], **dropping[1]) == key({"dropout_rng": source(0)}, input_dropout=0.1)
     assert key(dropping[0], **dropping[1]) != key({"dropout_rng": source(1)}, input_dropout=0.1)
     assert key(dropping[0], **dropping[1]) != key({"dropout_rng": source(0)}, input_dropout=0.2)
+
+
+CHOICE = np.array([20, 3, 4, 11, 12, 22, 5, 9, 0, 1])
+
+
+@pytest.mark.parametrize("container", [np.asarray, csr_matrix])
+@pytest.mark.parametrize("shuffle", [False, True])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_rows_to_learn_from_are_as_good_as_a_table_of_their_own(weighted, shuffle, container):
+    def make(*, taken):
+        job = make_job(np.random.RandomState(0), n=23, weighted=weighted, shuffle=shuffle)
+        job = replace(job, X=container(job.X), batch_size=4)
+        if not taken:
+            return replace(job, rows=CHOICE)
+        parts = (job.X, job.Y, job.sample_weight)
+        X, Y, weight = (None if part is None else part[CHOICE] for part in parts)
+        return replace(job, X=X, Y=Y, sample_weight=weight)
+
+    chosen, alone = (train([make(taken=taken)])[0] for taken in (False, True))
+    assert_array_equal(chosen.theta, alone.theta)
+    assert chosen.loss_curve == alone.loss_curve
+    assert chosen.samples_seen == alone.samples_seen == 50
+    assert_array_equal(chosen.order, CHOICE[alone.order])
+    chosen, alone = (train_lbfgs(make(taken=taken), 1e-4, 100) for taken in (False, True))
+    assert_array_equal(chosen.theta, alone.theta)
+
+
+def test_stacks_of_rows_to_learn_from():
+    def make_jobs():
+        rng = np.random.RandomState(0)
+        table = make_job(rng, n=23, loss="guarded_squared_error")
+        return [
+            make_job(
+                rng,
+                loss="guarded_squared_error",
+                X=table.X,
+                Y=table.Y,
+                rows=rows,
+                guard=table.guard * (k + 1),
+                batch_size=4,
+                schedule=Schedule("constant", 0.01 * (k + 1)),
+                start={"rng": np.random.RandomState(0)},
+            )
+            for k, rows in enumerate([CHOICE, CHOICE, CHOICE + 1 - CHOICE // 22])
+        ]
+
+    assert Stack(make_jobs()).sampler.K == (3,)
+    assert Stack(make_jobs()[:2]).sampler.K == (1, 2)
+    assert_same_as_alone(make_jobs)
 
 
 @pytest.mark.parametrize("nesterov", [False, True])
@@ -317,13 +367,13 @@ def test_stack_key_tells_apart_what_cannot_share_a_stack():
 def test_weight_decay_shrinks_weights_and_not_biases():
     rng = np.random.RandomState(6)
     lr, decay, steps = 0.01, 2.0, 3
-    # Without weights on the rows there is no gradient, and so decay is all there is.
+    # Rows that have no weight have no gradient, and so decay is all there is.
     job = make_job(
         rng,
         schedule=Schedule("constant", lr),
         weight_decay=decay,
         max_iter=steps,
-        sample_weight=np.zeros(7),
+        sample_weight=np.zeros((7, 1)),
     )
     (result,) = train([job])
     expected = job.start.theta.copy()
