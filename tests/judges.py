@@ -87,7 +87,7 @@ def scaled(X, X_fit, weight=None):
 
 
 def _scaling_of_column(values, weight):
-    rows = [(Fraction(x), Fraction(w)) for x, w in zip(values, weight, strict=True) if w > 0]
+    rows = [(Fraction(x), Fraction(float(w))) for x, w in zip(values, weight, strict=True) if w > 0]
     nonzero = [(x, w) for x, w in rows if x != 0]
     centred = 2 * _sum(nonzero) > _sum(rows)
     if not centred:
