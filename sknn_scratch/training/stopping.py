@@ -1,7 +1,7 @@
 """When to stop: a rule, and a state that scores go into."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from numpy.typing import NDArray
 
@@ -51,7 +51,7 @@ class NoImprovement:
         """
         count = state.count + 1 if score < state.best_score + self.tol else 0
         if not score > state.best_score:
-            return replace(state, count=count)
+            return StoppingState(state.best_score, count, state.best_theta)
         return StoppingState(score, count, theta.copy() if self.keep_best else state.best_theta)
 
     def has_stalled(self, state: StoppingState) -> bool:
