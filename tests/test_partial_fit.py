@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from jobs import PLAIN
 from mlp_defaults import MLPDefaults
+from scipy.special import softmax
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
@@ -360,6 +361,22 @@ def test_parameters_may_be_assigned_by_hand(solver, loss):
     assert model.loss_ < (np.log(3) if loss == "log_loss" else 2 / 3) + 1e-12
     for part in (*W, *b):
         assert np.ptp(part) == 0  # what was assigned is left alone
+
+
+def test_units_may_be_taken_out_by_hand():
+    model = fit(make())
+    (W1, W2), (b1, b2) = model.coefs_, model.intercepts_
+    model.coefs_, model.intercepts_ = [W1[:, ::2], W2[::2]], [b1[::2], b2]
+    z = np.tanh(X @ W1[:, ::2] + b1[::2])
+    np.testing.assert_allclose(model.hidden_activations(X)[0], z, rtol=1e-12)
+    p = softmax(z @ W2[::2] + b2, axis=1)
+    np.testing.assert_allclose(model.predict_proba(X), p, rtol=1e-12)
+    with pytest.raises(
+        ValueError, match=r"layers of \(4, 4, 3\) units, but hidden_layer_sizes=\(8,"
+    ):
+        model.partial_fit(X, NAMES)
+    assert model.set_params(hidden_layer_sizes=(4,), solver="lbfgs", warm_start=True) is model
+    assert fit(model).coefs_[0].shape == (4, 4)
 
 
 @both_classes

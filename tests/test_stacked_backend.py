@@ -303,8 +303,11 @@ def test_no_task():
         assert Parallel(n_jobs=2)([]) == []
 
 
-def test_max_stack_bounds_the_tasks_under_way(trained):
-    with stacked("stacked", max_stack=4):
+@pytest.mark.parametrize("given", ["by the call", "by the limits"])
+def test_max_stack_bounds_the_tasks_under_way(trained, given):
+    if given == "by the limits":
+        set_limits(max_stack=4)
+    with stacked("stacked", **({"max_stack": 4} if given == "by the call" else {})):
         found = search(grid={"alpha": range(5)}, refit=False).fit(X, Y)
     assert max(trained) == 4
     assert sum(trained) == 10
