@@ -166,6 +166,9 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
 
     Attributes
     ----------
+    network_ : Network
+        The fitted network in one object: its shape, its parameters, and what X goes through first.
+        ``coefs_``, ``intercepts_``, ``mean_`` and ``scale_`` are read off it.
     classes_ : ndarray of shape (n_classes,)
         Class labels; for multilabel y, the numbers of its columns.
     coefs_ : list of ndarray of shape (n_in, n_out)
@@ -354,8 +357,7 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
     @property
     def classes_(self) -> NDArray:
         """Class labels."""
-        self._of_network("classes_")
-        return self._task.classes
+        return self._read("classes_", lambda network: self._task.classes)
 
     def predict(self, X: ArrayLike) -> NDArray:
         """Predict class labels.
