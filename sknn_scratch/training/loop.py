@@ -254,7 +254,7 @@ class Stack:
         """Return where network k of the stack stands, in arrays and sources of its own."""
         self.sampler.note_orders()
         stream = self.members[k].stream
-        if not stop_reason or len(self.members) > 1:  # it, or who shares the stream, draws on
+        if not stop_reason or len(self.results) > 1:  # others may draw from its sources
             stream = stream.split()
         return self.members[k].state(self.thetas[k], self._solver_state_of(k), stream, stop_reason)
 
