@@ -26,7 +26,8 @@ X, y = load_iris(return_X_y=True)
         ((8, np.nan), r"hidden_layer_sizes must be > 0, got \(8, nan\)"),
         (((8, 4),), r"hidden_layer_sizes must be > 0, got \(\(8, 4\),\)"),
         ((8, True), r"hidden_layer_sizes must be > 0, got \(8, True\)"),
-        (np.ones((2, 2), dtype=int), r"hidden_layer_sizes must be > 0, got array"),
+        (np.ones((2, 2), dtype=int), r"hidden_layer_sizes must be > 0, got \[\[1, 1\], \[1, 1\]\]"),
+        (np.array(2.5), r"hidden_layer_sizes must be > 0, got 2.5|must be an array-like or an int"),
     ],
     ids=repr,
 )

@@ -43,6 +43,7 @@ def fit(request):
 
 #: Classes of what is fitted, beside the class of the task.
 PARTS = ["ScratchMLPClassifier", "Network", "Architecture", "FeatureMap"]
+PARTS += ["History", "StreamScaling"]
 TASKS = ["Classification", "BinaryClassification", "Multilabel"]
 
 

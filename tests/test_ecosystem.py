@@ -57,7 +57,7 @@ def test_joblib_with_and_without_memory_map(tmp_path):
 def test_grid_search_in_two_processes_equals_one():
     grid = {
         "scratchmlpclassifier__hidden_layer_sizes": [(4,), (16,)],
-        "scratchmlpclassifier__learning_rate_init": [1e-2, 1e-1],
+        "scratchmlpclassifier__learning_rate_init": [5e-2, 2e-1],
     }
     one, two = (
         GridSearchCV(pipeline(max_iter=60), grid, cv=3, n_jobs=n_jobs).fit(X_train, y_train)

@@ -10,6 +10,7 @@ import pandas as pd
 import polars as pl
 import pytest
 from jobs import PLAIN
+from judges import effective_number, loss_of
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
@@ -130,19 +131,23 @@ def test_log_probabilities_stay_finite_where_probabilities_round_to_zero():
         assert log_p.min() < -1e4
 
 
+@pytest.mark.parametrize("loss", ["squared_error", "guarded_squared_error", "log_loss"])
 @pytest.mark.parametrize("alpha", [0.0, 0.5])
-def test_loss_less_the_penalty_is_the_brier_score(alpha):
+def test_loss_less_the_penalty_is_that_of_the_probabilities(alpha, loss):
     # With one full batch, the last loss of the curve is that before the last update: train once
     # with n epochs, and look at the loss of epoch n + 1.
-    settings = {"alpha": alpha, "batch_size": 569, "learning_rate": "constant"}
+    settings = {"alpha": alpha, "batch_size": 569, "learning_rate": "constant", "loss": loss}
     clf = quick(**settings, **PLAIN, n_iter_no_change=100)
     with pytest.warns(ConvergenceWarning):
         clf.set_params(max_iter=10).fit(X_cancer, y_cancer)
-    brier = brier_score_loss(y_cancer, clf.predict_proba(X_cancer)[:, 1])
+    p = clf.predict_proba(X_cancer)
+    expected = loss_of(loss, p, y_cancer)
+    if loss == "squared_error":
+        assert_allclose(expected, brier_score_loss(y_cancer, p[:, 1]), rtol=1e-12)
     penalty = alpha / 2 * sum((W**2).sum() for W in clf.coefs_) / len(y_cancer)
     with pytest.warns(ConvergenceWarning):
         clf.set_params(max_iter=11).fit(X_cancer, y_cancer)
-    assert_allclose(clf.loss_ - penalty, brier, rtol=1e-10)
+    assert_allclose(clf.loss_ - penalty, expected, rtol=1e-10)
 
 
 def test_attributes_have_their_documented_types_and_shapes():
@@ -190,7 +195,8 @@ def test_attributes_tell_what_was_used(settings, used):
 def test_longer_steps_take_a_short_run_farther(hidden):
     usual = learning_rate_for("adam", (hidden,), math.inf)
     for seed in range(5):
-        short = ScratchMLPClassifier(hidden, max_iter=10, random_state=seed)
+        # Without decay, which would go by the longer steps.
+        short = ScratchMLPClassifier(hidden, max_iter=10, weight_decay=0, random_state=seed)
         loss = short.fit(X_iris, y_iris).loss_
         assert loss < short.set_params(learning_rate_init=usual).fit(X_iris, y_iris).loss_
 
@@ -273,13 +279,17 @@ def test_same_seed_same_network_whatever_else_the_process_draws(solver):
     assert not np.array_equal(first.coefs_[0], other.fit(X_iris, y_iris).coefs_[0])
 
 
-def test_integer_weights_equal_repeated_rows():
+@pytest.mark.parametrize("alpha", [0.0, 0.5])
+def test_integer_weights_equal_repeated_rows(alpha):
     weight = np.arange(len(y_iris)) % 4
-    settings = {"batch_size": 1000, "shuffle": False, "max_iter": 50, "alpha": 0.1}
+    settings = {"batch_size": 1000, "shuffle": False, "max_iter": 50}
+    weighted = quick(**settings, alpha=alpha)
     with pytest.warns(UserWarning, match="clipped"):
-        weighted = quick(**settings).fit(X_iris, y_iris, sample_weight=weight)
+        weighted.fit(X_iris, y_iris, sample_weight=weight)
+    # alpha is divided by what the rows are worth, which is less than the rows that come repeatedly.
+    repeated = quick(**settings, alpha=alpha * weight.sum() / effective_number(y_iris, weight))
     with pytest.warns(UserWarning, match="clipped"):
-        repeated = quick(**settings).fit(np.repeat(X_iris, weight, axis=0), y_iris.repeat(weight))
+        repeated.fit(np.repeat(X_iris, weight, axis=0), y_iris.repeat(weight))
     for a, b in zip(weighted.coefs_, repeated.coefs_, strict=True):
         assert_allclose(a, b, rtol=1e-8, atol=1e-11)
 

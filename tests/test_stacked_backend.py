@@ -39,7 +39,6 @@ from sklearn.tree import DecisionTreeClassifier
 
 from sknn_scratch import ScratchMLPClassifier
 from sknn_scratch.network.activations import ACTIVATIONS, Activation
-from sknn_scratch.parallel import meeting
 from sknn_scratch.parallel.backend import StackedBackend
 from sknn_scratch.parallel.meeting import Limits
 from sknn_scratch.training.grouping import seconds, working_set
@@ -55,10 +54,18 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 FOREVER = 10**9
 
 
+SETTINGS = {}
+
+
+def register(**settings):
+    """Register the backend with these settings, besides those that it has already."""
+    SETTINGS.update(settings)
+    joblib.register_parallel_backend("stacked", partial(StackedBackend, **SETTINGS))
+
+
 def set_limits(**changes):
     """Register the backend with other limits; unless they say so, nobody loses patience."""
-    limits = Limits(**{"patience": 1e9} | changes)
-    joblib.register_parallel_backend("stacked", partial(StackedBackend, limits=limits))
+    register(limits=Limits(**{"patience": 1e9} | changes))
 
 
 @pytest.fixture(autouse=True)
@@ -73,12 +80,13 @@ def watchdog(monkeypatch):
     yield
     signal.signal(signal.SIGINT, handler)
     faulthandler.cancel_dump_traceback_later()
-    joblib.register_parallel_backend("stacked", StackedBackend)
+    SETTINGS.clear()
+    register()
     assert set(threading.enumerate()) <= before
 
 
 @pytest.fixture
-def trained(monkeypatch):
+def trained():
     """How many networks have been trained in each stack, by tasks of the backend."""
     sizes = []
 
@@ -87,7 +95,7 @@ def trained(monkeypatch):
             sizes.append(len(jobs))
         return train(jobs)
 
-    monkeypatch.setattr(meeting, "train", train_and_count)
+    register(train=train_and_count)
     return sizes
 
 

@@ -1,6 +1,7 @@
 """Fitted attributes that are read off the fitted network."""
 
 from dataclasses import replace
+from typing import Any
 
 from numpy.typing import NDArray
 
@@ -10,7 +11,8 @@ from sknn_scratch.network.model import Network
 class NetworkAttributes:
     """Mixin of an estimator that has a fitted network: its parts, by scikit-learn's names.
 
-    Weights and biases may be assigned, and then are those of a new network.
+    Weights and biases may be assigned: after a fit they make a new network; before one, a warm
+    start and the first call of partial_fit start from them.
     """
 
     network_: Network
@@ -22,51 +24,77 @@ class NetworkAttributes:
     @property
     def coefs_(self) -> list[NDArray]:
         """Weights of each layer."""
-        return self._of_network("coefs_").coefs
+        return self._read("coefs_", lambda network: network.coefs)
 
     @coefs_.setter
     def coefs_(self, coefs: list[NDArray]) -> None:
-        self.network_ = replace(self._of_network("coefs_"), coefs=coefs)
+        if self.__sklearn_is_fitted__():
+            self.network_ = replace(self.network_, coefs=coefs)
+        else:
+            self._assign("coefs_", coefs)
 
     @property
     def intercepts_(self) -> list[NDArray]:
         """Biases of each layer."""
-        return self._of_network("intercepts_").intercepts
+        return self._read("intercepts_", lambda network: network.intercepts)
 
     @intercepts_.setter
     def intercepts_(self, intercepts: list[NDArray]) -> None:
-        self.network_ = replace(self._of_network("intercepts_"), intercepts=intercepts)
-
-    @property
-    def mean_(self) -> NDArray | None:
-        """What is subtracted from each column."""
-        return self._of_network("mean_").features.mean
-
-    @property
-    def scale_(self) -> NDArray | None:
-        """What each column is then divided by."""
-        return self._of_network("scale_").features.scale
+        if self.__sklearn_is_fitted__():
+            self.network_ = replace(self.network_, intercepts=intercepts)
+        else:
+            self._assign("intercepts_", intercepts)
 
     @property
     def n_layers_(self) -> int:
         """Layers, those of inputs and outputs included."""
-        return len(self._of_network("n_layers_").architecture.sizes)
+        return self._read("n_layers_", lambda network: len(network.architecture.sizes))
+
+    @n_layers_.setter
+    def n_layers_(self, n_layers: int) -> None:
+        self._assign("n_layers_", n_layers)
 
     @property
     def n_outputs_(self) -> int:
         """Outputs of the network."""
-        return self._of_network("n_outputs_").architecture.sizes[-1]
+        return self._read("n_outputs_", lambda network: network.architecture.sizes[-1])
+
+    @n_outputs_.setter
+    def n_outputs_(self, n_outputs: int) -> None:
+        self._assign("n_outputs_", n_outputs)
 
     @property
     def out_activation_(self) -> str:
         """Function of the outputs."""
-        return self._of_network("out_activation_").architecture.output
+        return self._read("out_activation_", lambda network: network.architecture.output)
 
-    def _of_network(self, name: str) -> Network:
-        """Return the fitted network, which an attribute of this name is read off."""
+    @out_activation_.setter
+    def out_activation_(self, out_activation: str) -> None:
+        self._assign("out_activation_", out_activation)
+
+    @property
+    def mean_(self) -> NDArray | None:
+        """What is subtracted from each column."""
+        return self._read("mean_", lambda network: network.features.mean)
+
+    @property
+    def scale_(self) -> NDArray | None:
+        """What each column is then divided by."""
+        return self._read("scale_", lambda network: network.features.scale)
+
+    def _read(self, name: str, part: Any) -> Any:
+        """Read an attribute off the fitted network, or else what was assigned to it."""
+        if self.__sklearn_is_fitted__():
+            return part(self.network_)
         try:
-            return self.__dict__["network_"]
+            return self.__dict__["_assigned"][name]
         except KeyError:
             raise AttributeError(
                 f"{type(self).__name__} is not fitted, and has no {name} yet. Call fit first."
             ) from None
+
+    def _assign(self, name: str, value: Any) -> None:
+        """Keep what is assigned before the first fit."""
+        if self.__sklearn_is_fitted__():
+            raise AttributeError(f"{name} is read off the fitted network, and cannot be assigned.")
+        self._assigned = {**self.__dict__.get("_assigned", {}), name: value}

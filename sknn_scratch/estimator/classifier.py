@@ -174,6 +174,9 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
 
     Attributes
     ----------
+    network_ : Network
+        The fitted network in one object: its shape, its parameters, and what X goes through first.
+        ``coefs_``, ``intercepts_``, ``mean_`` and ``scale_`` are read off it.
     classes_ : ndarray of shape (n_classes,)
         Class labels; for multilabel y, the numbers of its columns, as objects: scikit-learn's
         scorers would take an array of two numbers for two classes.
@@ -364,8 +367,7 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
     @property
     def classes_(self) -> NDArray:
         """Class labels."""
-        self._of_network("classes_")
-        return self._task.classes
+        return self._read("classes_", lambda network: self._task.classes)
 
     def predict(self, X: ArrayLike) -> NDArray:
         """Predict class labels.

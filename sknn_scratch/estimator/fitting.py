@@ -16,7 +16,7 @@ from sknn_scratch.estimator.rows import Table, hold_out, rows_of, set_aside, wit
 from sknn_scratch.estimator.targets import Classification
 from sknn_scratch.network.features import FeatureMap, learn_scaling
 from sknn_scratch.network.initialisation import initial_theta
-from sknn_scratch.network.layers import Architecture
+from sknn_scratch.network.layers import Architecture, theta_of
 from sknn_scratch.network.losses import LOSSES
 from sknn_scratch.network.model import Network
 from sknn_scratch.network.stream_scaling import StreamScaling
@@ -64,8 +64,11 @@ def plan_fit(
     rows = rows_of(table, task, features, dtype)
     sizes = (rows.inputs.shape[1], *hidden_sizes(estimator), task.n_outputs)
     network = Architecture(sizes, estimator.activation, task.output, estimator.loss)
+    assigned = getattr(estimator, "_assigned", {})
     if mode.again:
-        theta = _fitted_theta(estimator, sizes)
+        theta = _theta_of(estimator, estimator.network_.coefs, estimator.network_.intercepts, sizes)
+    elif {"coefs_", "intercepts_"} <= assigned.keys() and (mode.partial or estimator.warm_start):
+        theta = _theta_of(estimator, assigned["coefs_"], assigned["intercepts_"], sizes)
     else:
         theta = initial_theta(network, estimator.init, rows.inputs, table.sample_weight, rng, dtype)
     early = not mode.partial and stops_early(
@@ -183,6 +186,7 @@ def adopted(
             "arrays": result.solver,
         },
     )
+    attributes.pop("_assigned", None)
     return attributes | _curves(estimator, fit, result, hand_on_curve=hand_on_curve)
 
 
@@ -223,9 +227,10 @@ def _best_loss(estimator: Any) -> float:
     return min(estimator.loss_curve_, default=math.inf) if best is None else best
 
 
-def _fitted_theta(estimator: Any, sizes: tuple[int, ...]) -> NDArray:
-    """Return the parameters of the fitted network, (n_params,), if it has these layer sizes."""
-    coefs = estimator.network_.coefs
+def _theta_of(
+    estimator: Any, coefs: list[NDArray], intercepts: list[NDArray], sizes: tuple[int, ...]
+) -> NDArray:
+    """Return the parameters of a network, (n_params,), if it has these layer sizes."""
     fitted = (coefs[0].shape[0], *(W.shape[1] for W in coefs))
     if fitted != sizes:
         raise ValueError(
@@ -233,7 +238,7 @@ def _fitted_theta(estimator: Any, sizes: tuple[int, ...]) -> NDArray:
             f"{estimator.hidden_layer_sizes!r} and the data ask for {sizes}. To go on from a fit, "
             "leave both as they were; for a new network set warm_start=False and call fit."
         )
-    return estimator.network_.theta
+    return theta_of(coefs, intercepts)
 
 
 def _start(

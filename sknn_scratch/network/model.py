@@ -64,6 +64,9 @@ class Network:
         parameters = zip(self.coefs, self.intercepts, strict=True)
         return [Layer(W, b[..., None, :]) for W, b in parameters]
 
+    def _largest_product(self, n: int) -> int:
+        return n * max(W.shape[-2] * W.shape[-1] for W in self.coefs)
+
     def outputs(self, X: Any, *, block_values: int = BLOCK_VALUES) -> NDArray:
         """Compute the pre-activations of the outputs for all rows of X, as it came.
 
@@ -81,12 +84,12 @@ class Network:
         """
         layers, activation = self._layers(), ACTIVATIONS[self.architecture.activation]
         n, dtype, K = X.shape[0], self.dtype, self.coefs[0].shape[:-2]
-        widths = self.architecture.sizes[1:]
+        widths = [W.shape[-1] for W in self.coefs]
         rows = max(1, min(n, block_values // max(widths)))
         hidden = [np.empty((*K, rows, width), dtype=dtype) for width in widths[:-1]]
         result = np.empty((*K, n, widths[-1]), dtype=dtype)
         with (
-            threads_for(self.architecture.largest_product(rows)),
+            threads_for(self._largest_product(rows)),
             np.errstate(over="ignore"),
         ):
             for start in range(0, n, rows):
@@ -100,9 +103,9 @@ class Network:
         """Compute the activations of each hidden layer, (K, n, n_hidden) each, for X as it came."""
         n, dtype, K = X.shape[0], self.dtype, self.coefs[0].shape[:-2]
         inputs = self.features(X, dtype)
-        z = [np.empty((*K, n, width), dtype=dtype) for width in self.architecture.sizes[1:]]
+        z = [np.empty((*K, n, width), dtype=dtype) for width in [W.shape[-1] for W in self.coefs]]
         with (
-            threads_for(self.architecture.largest_product(n)),
+            threads_for(self._largest_product(n)),
             np.errstate(over="ignore"),
         ):
             forward(self._layers(), inputs, ACTIVATIONS[self.architecture.activation], z)

@@ -19,8 +19,10 @@ from sknn_scratch.parallel.meeting import (
     Limits,
     Meeting,
     Pending,
+    Train,
     here,
 )
+from sknn_scratch.training.loop import train
 
 
 def _checked(max_stack: Any) -> Any:
@@ -40,6 +42,8 @@ class StackedBackend(ParallelBackendBase):
         means 1,024, or fewer if their training data would take more than 256 MiB.
     limits : Limits, default=None
         What else bounds the tasks; the usual limits by default.
+    train : callable, default=train
+        What trains the jobs of a stack.
     """
 
     default_n_jobs = -1
@@ -53,15 +57,21 @@ class StackedBackend(ParallelBackendBase):
         nesting_level: int | None = None,
         max_stack: int | None = None,
         limits: Limits | None = None,
+        train: Train = train,
         **settings: Any,
     ):
         super().__init__(nesting_level=nesting_level, **settings)
-        self.limits = replace(limits or Limits(), max_stack=_checked(max_stack))
+        self.limits, self.train = limits or Limits(), train
+        self._bound(max_stack)
         self.n_jobs = -1
         self.lock = threading.Lock()
         self.users = 0
         """How many calls of this backend are under way: none, or one and then it has a crew."""
         self.crew: Crew
+
+    def _bound(self, max_stack: int | None) -> None:
+        if _checked(max_stack) is not None:
+            self.limits = replace(self.limits, max_stack=max_stack)
 
     def effective_n_jobs(self, n_jobs: int | None) -> int:
         """Tell how many tasks can be under way at once."""
@@ -78,8 +88,7 @@ class StackedBackend(ParallelBackendBase):
     ) -> int:
         """Take the settings of a call; tell how many tasks can be under way at once."""
         self.n_jobs = n_jobs
-        if _checked(max_stack) is not None:
-            self.limits = replace(self.limits, max_stack=max_stack)
+        self._bound(max_stack)
         return super().configure(n_jobs, parallel, **settings)
 
     def _cores(self) -> int:
@@ -95,7 +104,7 @@ class StackedBackend(ParallelBackendBase):
                 if task is not None:
                     self.crew = Crew(task.crew.meeting, task.crew)
                 else:
-                    self.crew = Crew(Meeting(self._cores(), self.limits), None)
+                    self.crew = Crew(Meeting(self._cores(), self.limits, self.train), None)
                     _filters.keep()
             self.users += 1
         self.crew.meeting.dispatching.add(self.crew)
@@ -150,7 +159,7 @@ class StackedBackend(ParallelBackendBase):
     def get_nested_backend(self) -> tuple[ParallelBackendBase, None]:
         """Backend for calls that a task makes: they take part in the same meeting."""
         level, limits = self.nesting_level + 1, self.limits
-        return StackedBackend(level, limits.max_stack, limits), None
+        return StackedBackend(level, limits=limits, train=self.train), None
 
 
 class _Filters:

@@ -25,6 +25,8 @@ from sknn_scratch.training.job import Epoch, TrainingJob, TrainingState
 from sknn_scratch.training.loop import train
 from sknn_scratch.training.trainer import trained_by
 
+Train = Callable[[Sequence[TrainingJob]], list[TrainingState]]
+
 #: Tasks that may be under way at once, if nothing else is said.
 MAX_STACK = 1024
 
@@ -163,8 +165,9 @@ class Meeting:
     The lock guards all of that.
     """
 
-    def __init__(self, cores: int, limits: Limits):
+    def __init__(self, cores: int, limits: Limits, train: Train = train):
         self.cores, self.limits, self.max_stack = cores, limits, limits.max_stack
+        self.train_stack = train
         self.lock = threading.Lock()
         self.queue: list[tuple[int, int, JoblibTask]] = []
         """Heap of tasks that have not begun, those of inner calls first."""
@@ -250,7 +253,9 @@ class Meeting:
     def _train_stack(self, stack: list[JoblibTask]) -> None:
         """Train a stack in this thread."""
         trained = train_shielded(
-            [task.job for task in stack], [task.crew.is_cancelled for task in stack]
+            [task.job for task in stack],
+            [task.crew.is_cancelled for task in stack],
+            self.train_stack,
         )
         with self._held():
             self.training = False
@@ -443,7 +448,9 @@ class Meeting:
 
 
 def train_shielded(
-    jobs: Sequence[TrainingJob], are_unwanted: Sequence[Callable[[], bool]]
+    jobs: Sequence[TrainingJob],
+    are_unwanted: Sequence[Callable[[], bool]],
+    train: Train = train,
 ) -> list[TrainingState | Failure]:
     """Train jobs as one stack, which those leave that raise something or that nobody wants.
 
@@ -454,6 +461,8 @@ def train_shielded(
     jobs : sequence of TrainingJob
     are_unwanted : sequence of callable
         For each job, a function that tells after each epoch whether nobody wants it any more.
+    train : callable
+        What trains the stack.
     """
     errors: dict[int, BaseException] = {}
 

@@ -47,19 +47,21 @@ class Member:
         self.validation_loss_curve = list(start.validation_loss_curve)
         self.scores = list(start.scores)
 
-    def state(self, theta: NDArray, solver: SolverState, stop_reason: str = "") -> TrainingState:
-        """Return where its training stands, with copies of its arrays."""
+    def state(
+        self, theta: NDArray, solver: SolverState, stream: Stream, stop_reason: str
+    ) -> TrainingState:
+        """Return where its training stands, with copies of its arrays, and a stream's sources."""
         return TrainingState(
             theta=theta.copy(),
-            rng=self.stream.rng,
-            dropout_rng=self.stream.dropout_rng,
+            rng=stream.rng,
+            dropout_rng=stream.dropout_rng,
             solver={name: array.copy() for name, array in solver.items()},
             steps=self.steps,
             plateaus=self.plateaus,
             samples_seen=self.samples_seen,
             noise=self.noise,
             stopping=self.stopping,
-            order=self.stream.order,
+            order=stream.order,
             n_iter=self.n_iter,
             loss_curve=list(self.loss_curve),
             validation_loss_curve=list(self.validation_loss_curve),
@@ -249,9 +251,12 @@ class Stack:
         return stop_reason
 
     def state_of(self, k: int, stop_reason: str = "") -> TrainingState:
-        """Return where network k of the stack stands, in arrays of its own."""
+        """Return where network k of the stack stands, in arrays and sources of its own."""
         self.sampler.note_orders()
-        return self.members[k].state(self.thetas[k], self._solver_state_of(k), stop_reason)
+        stream = self.members[k].stream
+        if not stop_reason or len(self.results) > 1:  # others may draw from its sources
+            stream = stream.split()
+        return self.members[k].state(self.thetas[k], self._solver_state_of(k), stream, stop_reason)
 
     def _solver_state_of(self, k: int) -> SolverState:
         """View the solver's state of network k of the stack."""
