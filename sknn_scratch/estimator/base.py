@@ -197,7 +197,7 @@ class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
                 raise
         if self.loss_curve_ is getattr(fitted, "loss_curve_", None):
             self.loss_curve_.extend(result.loss_curve)
-        report(self, fit, result)
+        report(self, mode, fit.plan, fit.job, result)
         return self
 
     def _validate_table(

@@ -1,15 +1,13 @@
 """What a fit says: a line an epoch if it is asked to, and warnings where it should have gone on."""
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sklearn.exceptions import ConvergenceWarning
 
 from sknn_scratch._caller import warn_user
+from sknn_scratch.estimator.plan import Mode, Plan
 from sknn_scratch.training.job import Epoch, TrainingJob, TrainingState
-
-if TYPE_CHECKING:
-    from sknn_scratch.estimator.fitting import Fit
 
 #: A run that comes less far than this part of the way of "auto" may not be at its goal.
 SHORT = 0.25
@@ -32,7 +30,7 @@ def print_epoch(epoch: Epoch) -> None:
         print("No more progress at this learning rate. Going on with a fifth of it.")
 
 
-def report(estimator: Any, fit: "Fit", result: TrainingState) -> None:
+def report(estimator: Any, mode: Mode, plan: Plan, job: TrainingJob, result: TrainingState) -> None:
     """Print why training ended, if verbose; warn if it should have gone on."""
     if result.stop_reason == "interrupted":
         warn_user(
@@ -40,8 +38,7 @@ def report(estimator: Any, fit: "Fit", result: TrainingState) -> None:
             "then is kept."
         )
         return
-    job = fit.job
-    if fit.mode.partial:  # it has not been at its end
+    if mode.partial:  # it has not been at its end
         return
     if estimator.verbose and result.stop_reason == "stalled":
         what = "Training loss" if job.hold_out is None else "Validation score"
@@ -52,7 +49,7 @@ def report(estimator: Any, fit: "Fit", result: TrainingState) -> None:
     message = (
         _not_converged(estimator, job, result)
         or _no_better(estimator, job, result)
-        or _on_the_way(fit, result)
+        or ("" if mode.again else _on_the_way(plan, job, result))
     )
     if message:
         warn_user(message, ConvergenceWarning)
@@ -88,22 +85,22 @@ def _no_better(estimator: Any, job: TrainingJob, result: TrainingState) -> str:
     )
 
 
-def _on_the_way(fit: "Fit", result: TrainingState) -> str:
+def _on_the_way(plan: Plan, job: TrainingJob, result: TrainingState) -> str:
     """Say that a run with a low rate ended as planned, but long before its goal; or nothing.
 
     Of the way along a cosine, rate times updates, half is behind after 26.5 % of the epochs. If the
     second half still gained much, as far again would gain more.
     """
-    planned = fit.job.schedule.name == "cosine" and fit.job.stopping is None
-    if not planned or fit.mode.again or result.stop_reason != "max_iter" or fit.plan.way >= SHORT:
+    planned = job.schedule.name == "cosine" and job.stopping is None
+    if not planned or result.stop_reason != "max_iter" or plan.way >= SHORT:
         return ""
     halfway = result.loss_curve[math.ceil(HALFWAY * len(result.loss_curve)) - 1]
-    if halfway - result.loss <= STEEP * fit.job.baseline:
+    if halfway - result.loss <= STEEP * job.baseline:
         return ""
     return (
         f"Training ended as planned while its loss was still falling: {halfway:.3g} after a "
         f"quarter of the epochs, {result.loss:.3g} at the end. "
-        f"learning_rate_init={fit.plan.learning_rate_init:g} is far below the "
-        f"{fit.plan.auto_rate:g} that 'auto' would take. Set learning_rate_init='auto', or raise "
-        f"it or max_iter={fit.job.max_iter}."
+        f"learning_rate_init={plan.learning_rate_init:g} is far below the "
+        f"{plan.auto_rate:g} that 'auto' would take. Set learning_rate_init='auto', or raise "
+        f"it or max_iter={job.max_iter}."
     )

@@ -19,9 +19,9 @@ from sknn_scratch.parallel.meeting import (
     Limits,
     Meeting,
     Pending,
-    Train,
     here,
 )
+from sknn_scratch.parallel.shielded import Train
 from sknn_scratch.training.loop import train
 
 
