@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
 from sknn_scratch.estimator.history import History, history_of
-from sknn_scratch.estimator.plan import Mode, Plan, hidden_sizes, make_plan, stops_early
+from sknn_scratch.estimator.plan import (
+    Mode,
+    Plan,
+    check_batch_size,
+    hidden_sizes,
+    make_plan,
+    stops_early,
+)
 from sknn_scratch.estimator.report import print_epoch
 from sknn_scratch.estimator.rows import Table, hold_out, rows_of, set_aside, with_weight
 from sknn_scratch.estimator.targets import Classification
@@ -80,6 +87,7 @@ def plan_fit(
     elif early:
         train_rows, validation_rows = set_aside(rows, task, estimator.validation_fraction, rng)
         held_out = rows.take(validation_rows)
+    check_batch_size(estimator, len(rows.targets) if train_rows is None else len(train_rows))
     train_rows = with_weight(table, train_rows)
     history = history_of(*rows.of(train_rows), scaling)
     if mode.again and mode.partial:

@@ -185,12 +185,17 @@ def _batch_size(batch_size: int | str, n: int) -> int:
         return equal_batches(n)
     if isinstance(batch_size, str):
         return min(AT_MOST, n)
-    if batch_size > n:
+    return min(batch_size, n)
+
+
+def check_batch_size(parameters: Any, n: int) -> None:
+    """Warn if a batch is to have more rows than the n that there are to learn from."""
+    batch_size = parameters.batch_size
+    if not isinstance(batch_size, str) and batch_size > n:
         warn_user(
             f"Got `batch_size`={batch_size}, larger than the {n} training rows. It is going to be "
             f"clipped to {n}."
         )
-    return min(batch_size, n)
 
 
 def equal_batches(n_samples: int) -> int:
