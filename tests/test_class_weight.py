@@ -5,9 +5,13 @@ import warnings
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from jobs import PLAIN
+from judges import effective_number, loss_of, scaled
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import load_wine
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.utils.class_weight import compute_sample_weight
 
 from sknn_scratch import ScratchMLPClassifier
 
@@ -17,7 +21,6 @@ LABELS = np.column_stack([KINDS == 0, X[:, 0] > 13.5]).astype(int)
 OWN = np.random.RandomState(0).uniform(0.5, 2, size=len(X))
 
 BALANCED = (178 / (3 * np.bincount(KINDS)))[KINDS]
-BALANCED_LABELS = np.prod([(178 / (2 * np.bincount(label)))[label] for label in LABELS.T], axis=0)
 
 CASES = {
     "balanced": ("balanced", NAMES, BALANCED),
@@ -25,15 +28,21 @@ CASES = {
     "one if missing": ({"grignolino": 0.5}, NAMES, [1, 0.5, 1]),
     "nothing for one class": ({"barolo": 0.0}, NAMES, [0, 1, 1]),
     "no class named": ({}, NAMES, [1, 1, 1]),
+    "one that is not there": (
+        {"barolo": 3, "grignolino": 0.5, "barbera": 1, "merlot": 7},
+        NAMES,
+        [3, 0.5, 1],
+    ),
     "by number": ({0: 3.0, 2: 2}, KINDS, [3, 1, 2]),
     "by truth": ({True: 4}, KINDS == 0, [4, 1, 1]),
     "binary, balanced": ("balanced", KINDS == 0, (89 / np.array([119, 59]))[(KINDS == 0) * 1]),
-    "labels, balanced": ("balanced", LABELS, BALANCED_LABELS),
-    "labels": (
-        [{1: 3}, {0: 0.5, 1: 2}],
-        LABELS,
-        np.where(LABELS[:, 0], 3, 1) * np.where(LABELS[:, 1], 2, 0.5),
-    ),
+}
+
+#: class_weight of two labels, and what each of them may be given alone.
+OF_LABELS = {
+    "balanced": ("balanced", ["balanced", "balanced"]),
+    "a dict each": ([{1: 3}, {0: 0.5, 1: 2}], [{1: 3}, {0: 0.5, 1: 2}]),
+    "of one label": ([{}, {1: 10}], [None, {1: 10}]),
 }
 
 
@@ -80,10 +89,10 @@ def test_every_solver_takes_it(solver):
 
 
 @pytest.mark.parametrize("own", [None, OWN], ids=["alone", "times sample_weight"])
-@pytest.mark.parametrize("case", ["by name", "labels", "one if missing"])
+@pytest.mark.parametrize("case", ["by name", "one if missing"])
 def test_partial_fit(case, own):
     class_weight, y, weight = by_hand(case)
-    classes = np.unique(y) if y.ndim == 1 else [0, 1]
+    classes = np.unique(y)
     ours, theirs = make(class_weight=class_weight), make()
     first = np.flatnonzero(KINDS < 2)[::2]  # the last class does not occur
     for rows in (first, np.arange(178)):
@@ -93,8 +102,72 @@ def test_partial_fit(case, own):
     assert_same(ours, theirs)
 
 
+# ---------------------------------------------------------------- several labels
+
+
+@pytest.mark.parametrize("own", [None, OWN], ids=["alone", "times sample_weight"])
+@pytest.mark.parametrize("case", OF_LABELS)
+def test_each_label_is_weighed_for_itself(case, own):
+    # Without hidden layers a label has nothing to do with the others: it is a logistic regression.
+    of_labels, of_each = OF_LABELS[case]
+    settings = {"hidden_layer_sizes": (), "solver": "lbfgs", "loss": "log_loss", "alpha": 0.7}
+    ours = make(class_weight=of_labels, **settings, max_iter="auto", tol=1e-8)
+    ours.fit(X, LABELS, sample_weight=own)
+    rows = np.ones(178) if own is None else own
+    weights = []
+    for label, each in zip(LABELS.T, of_each, strict=True):
+        weight = rows * compute_sample_weight(each, label)
+        weights.append(weight / weight.mean())
+    worth = np.mean([effective_number(y, w) for y, w in zip(LABELS.T, weights, strict=True)])
+    seen = scaled(X, X, own)
+    for c in range(2):
+        theirs = LogisticRegression(C=worth / (0.7 * 178), solver="newton-cholesky", tol=1e-8)
+        theirs.fit(seen, LABELS[:, c], sample_weight=weights[c])
+        found = ours.predict_proba(X)[:, c]
+        assert_allclose(found, theirs.predict_proba(seen)[:, 1], atol=3e-4)
+    plain = make(**settings, max_iter="auto").fit(X, LABELS, sample_weight=own)
+    assert np.abs(plain.predict_proba(X) - ours.predict_proba(X)).max() > 0.02
+
+
+def from_zero(n_labels=1, **settings):
+    """A linear model that starts with all its parameters at zero, and sees X as it comes."""
+    model = make(hidden_layer_sizes=(), warm_start=True, **PLAIN, **settings)
+    model.coefs_, model.intercepts_ = [np.zeros((13, n_labels))], [np.zeros(n_labels)]
+    return model
+
+
+@pytest.mark.parametrize("loss", ["guarded_squared_error", "squared_error", "log_loss"])
+@pytest.mark.parametrize("own", [None, OWN], ids=["alone", "times sample_weight"])
+def test_labels_are_learnt_as_if_each_came_alone_whatever_the_unit_of_its_weights(own, loss):
+    of_labels = [{0: 1, 1: 3}, {0: 0.5, 1: 2}, {0: 100, 1: 300}]
+    Y, seen = LABELS[:, [0, 1, 0]], scaled(X, X)
+    ours = from_zero(3, class_weight=of_labels, loss=loss).fit(seen, Y, sample_weight=own)
+    each = [
+        from_zero(class_weight=weights, loss=loss).fit(seen, y, sample_weight=own)
+        for y, weights in zip(Y.T, of_labels, strict=True)
+    ]
+    assert_allclose(ours.coefs_[0], np.hstack([one.coefs_[0] for one in each]), rtol=1e-9)
+    assert_allclose(ours.loss_curve_, np.sum([one.loss_curve_ for one in each], axis=0), rtol=1e-9)
+
+
+@pytest.mark.parametrize("own", [None, OWN], ids=["alone", "times sample_weight"])
+@pytest.mark.parametrize("calls", ["of one row", "of few rows"])
+def test_labels_in_a_stream_are_learnt_as_if_each_came_alone(calls, own):
+    of_labels = [{1: 3}, {0: 0.5, 1: 2}]
+    rows, seen = np.random.RandomState(0).permutation(178), scaled(X, X)
+    parts = np.split(rows, 178 if calls == "of one row" else [5, 9, 40, 41, 100])
+    ours = from_zero(2, class_weight=of_labels)
+    each = [from_zero(class_weight=weights) for weights in of_labels]
+    for part in parts:
+        weight = None if own is None else own[part]
+        ours.partial_fit(seen[part], LABELS[part], weight, classes=[0, 1])
+        for one, y in zip(each, LABELS.T, strict=True):
+            one.partial_fit(seen[part], y[part], weight, classes=[0, 1])
+    assert_allclose(ours.coefs_[0], np.hstack([one.coefs_[0] for one in each]), rtol=1e-9)
+
+
 def test_labels_in_a_sparse_matrix():
-    for class_weight in ("balanced", CASES["labels"][0]):
+    for class_weight, _ in OF_LABELS.values():
         dense = fit(make(class_weight=class_weight), LABELS)
         assert_same(fit(make(class_weight=class_weight), sp.csr_matrix(LABELS)), dense)
 
@@ -106,11 +179,8 @@ def test_validation_rows_are_weighted_by_class_too(own):
     model = make(class_weight=class_weight)
     model.fit(X, NAMES, X_val=X[val], y_val=NAMES[val], sample_weight_val=own)
     weight = np.array([5, 1, 0.1])[KINDS[val]] * (1 if own is None else own)
-    order = [model.classes_.tolist().index(name) for name in NAMES[val]]
-    p = model.predict_proba(X[val])
-    p_of_kind = p[np.arange(len(p)), order]
-    loss = ((p - np.eye(3)[order]) ** 2).sum(axis=1) - 0.1 * np.log(p_of_kind)
-    loss = np.average(loss, weights=weight)
+    p, weight_fit = model.predict_proba(X[val]), np.array([5, 1, 0.1])[KINDS]
+    loss = loss_of("guarded_squared_error", p, NAMES[val], weight, NAMES, weight_fit)
     assert model.validation_loss_curve_[-1] == pytest.approx(loss, rel=1e-9)
     score = np.average(model.predict(X[val]) == NAMES[val], weights=weight)
     assert model.validation_scores_[-1] == pytest.approx(score, rel=1e-9)
@@ -128,8 +198,9 @@ def test_it_is_left_as_it_was_given():
     [
         ({"barolo": 1, "merlot": 2}, NAMES, r"weights for \['merlot'\].*not among the classes \['"),
         ({0: 1, "a": 2}, KINDS, r"weights for \['a'\], which are not among the classes \[0, 1, 2"),
-        ({"0": 1}, KINDS, r"weights for \['0'\]"),
+        ({"0": 1}, KINDS, r"weights for \['0'\].*and none for \[0, 1, 2\]. Correct the names"),
         ([{2: 1}, {}], LABELS, r"weights for \[2\], which are not among the classes \[0, 1\]"),
+        ([{0: 0, 1: 0}, {}], LABELS, r"leaves no row with a weight for the labels \[0\]"),
         ({"barolo": -0.5}, NAMES, r"must not be negative or NaN, got {'barolo': -0\.5}"),
         ({"barolo": np.nan}, NAMES, "must not be negative or NaN"),
         ([{0: -1}, {}], LABELS, "must not be negative or NaN"),

@@ -1,5 +1,6 @@
 """What holds a network back: weight decay scaled by the noise, inputs left out."""
 
+import math
 import warnings
 from dataclasses import replace
 
@@ -9,12 +10,13 @@ import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
 from jobs import PLAIN, make_job
+from judges import chance_of, effective_number, scaled
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris
 from sklearn.exceptions import ConvergenceWarning
 
 from sknn_scratch import ScratchMLPClassifier
-from sknn_scratch.estimator.plan import input_dropout_for, weight_decay_for
+from sknn_scratch.estimator.plan import equal_batches, input_dropout_for, weight_decay_for
 from sknn_scratch.training.loop import Stack
 
 IRIS, KINDS = load_iris(return_X_y=True)
@@ -47,7 +49,7 @@ def make(**settings):
 
 @pytest.mark.parametrize(
     ("n", "rate", "decay"),
-    [(250, 0.01, 1.6), (1, 0.01, 1.6), (4000, 0.01, 0.1), (1000, 1.0, 0.004), (1e9, 0.04, 1e-7)],
+    [(250, 0.01, 2), (1, 0.01, 2), (4000, 0.01, 0.125), (1000, 1.0, 0.005), (1e9, 0.04, 1.25e-7)],
 )
 def test_weight_decay_for(n, rate, decay):
     assert weight_decay_for(n, rate) == pytest.approx(decay, rel=1e-12)
@@ -56,7 +58,7 @@ def test_weight_decay_for(n, rate, decay):
 @given(n=positive, more=positive, rate=st.floats(1e-9, 1e3))
 def test_an_update_takes_off_less_the_more_rows_there_are(n, more, rate):
     shrinkage = rate * weight_decay_for(n, rate)
-    assert shrinkage == pytest.approx(4 / max(n, 250), rel=1e-12)
+    assert shrinkage == pytest.approx(5 / max(n, 250), rel=1e-12)
     assert weight_decay_for(n + more, rate) <= weight_decay_for(n, rate)
 
 
@@ -81,16 +83,10 @@ def test_input_dropout_is_bounded_and_falls_with_the_rows(n_features, n, more):
 # ---------------------------------------------------------------- decay scaled by the noise
 
 
-def chance_by_hand(y, loss, weight):
-    """Loss of always predicting how often each class, or each label, comes."""
-    Y = y if y.ndim == 2 else np.eye(y.max() + 1)[y]
-    Y = Y[:, 1:] if Y.shape[1] == 2 and y.ndim == 1 else Y
-    f = np.average(Y, axis=0, weights=weight)
-    squares, logs, guard = (f * (1 - f)).sum(), -(f * np.log(f)).sum(), 0.1
-    if len(f) != 3:  # not a softmax
-        logs, guard = logs - ((1 - f) * np.log(1 - f)).sum(), 0
-    guarded = squares + guard * logs
-    return {"squared_error": squares, "log_loss": logs, "guarded_squared_error": guarded}[loss]
+def auto_rate(epochs, n, batch_size=None):
+    """The rate that learning_rate_init="auto" would be, for 8 units and so many epochs."""
+    updates = epochs * math.ceil(n / (batch_size or equal_batches(n)))
+    return 0.01 * 40 / 8 * min(2, (1000 / updates) ** (1 / 3))
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -98,28 +94,31 @@ def chance_by_hand(y, loss, weight):
 @pytest.mark.parametrize("target", TARGETS)
 def test_decay_is_scaled_by_what_the_first_quarter_leaves_unexplained(target, loss, weighted):
     X, y = TARGETS[target]
-    weight = np.random.RandomState(0).uniform(1, 3, size=len(y)) if weighted else None
-    model = fit(make(loss=loss, learning_rate_init=0.1), X, y, sample_weight=weight)
-    n = len(y) if weight is None else weight.sum()
-    noise = model.loss_curve_[12 // 4 - 1] / chance_by_hand(y, loss, weight)
+    weight = np.random.RandomState(0).uniform(0, 3, size=len(y)) if weighted else None
+    model = fit(make(loss=loss, learning_rate_init=0.08), X, y, sample_weight=weight)
+    n = len(y) if weight is None else effective_number(y, weight)
+    noise = model.loss_curve_[12 // 4 - 1] / chance_of(loss, y, weight)
     assert 0 < noise < 1
-    assert model.weight_decay_ == pytest.approx(4 / (0.1 * max(n, 250)) * noise, rel=1e-9)
+    # By the rate that "auto" would be, whatever it is.
+    expected = 5 / (auto_rate(12, len(y)) * max(n, 250)) * noise
+    assert model.weight_decay_ == pytest.approx(expected, rel=1e-9)
 
 
 @pytest.mark.parametrize("max_iter", [1, 3, 4, 9])
 def test_the_first_quarter_is_one_epoch_at_least(max_iter):
     model = fit(make(max_iter=max_iter, learning_rate_init=0.03), CANCER, BENIGN)
-    chance = chance_by_hand(BENIGN, "squared_error", None)
+    chance = chance_of("guarded_squared_error", BENIGN)
     noise = model.loss_curve_[max(1, max_iter // 4) - 1] / chance
     assert noise < 1
-    assert model.weight_decay_ == pytest.approx(4 / (0.03 * 569) * noise, rel=1e-9)
+    rate = auto_rate(max_iter, 569)
+    assert model.weight_decay_ == pytest.approx(5 / (rate * 569) * noise, rel=1e-9)
 
 
 def test_there_is_no_more_noise_than_there_is_variation():
     y = np.random.RandomState(0).permutation(KINDS)
     model = fit(make(learning_rate_init=3.0), IRIS, y)
-    assert model.loss_curve_[2] > 2 / 3
-    assert model.weight_decay_ == pytest.approx(4 / (3.0 * 250), rel=1e-12)
+    assert model.loss_curve_[2] > chance_of("guarded_squared_error", y)
+    assert model.weight_decay_ == pytest.approx(5 / (auto_rate(12, 150) * 250), rel=1e-12)
 
 
 @pytest.mark.parametrize("early_stopping", [False, True])
@@ -132,30 +131,39 @@ def test_nothing_decays_before_the_noise_is_known(early_stopping):
     assert none.weight_decay_ == 0
 
 
-STILL = {"learning_rate": "constant", "learning_rate_init": 1e-12, "n_iter_no_change": np.inf}
-"""At this rate the gradient moves nothing; an update takes off 4 / 250 of the weights all the same,
-times the noise."""
+STILL = {"learning_rate": "constant", "learning_rate_init": 0.02, "n_iter_no_change": np.inf}
+STILL |= {"epsilon": 1e12}
+"""With this epsilon the gradient moves nothing; an update takes off 0.4 times 5 / 250 of the weights
+all the same, times the noise: 0.02 is 0.4 of the rate that "auto" would be."""
+
+AUTO_DECAY = 5 / (0.05 * 250)
 
 
 def test_a_warm_start_decays_from_the_start_and_measures_anew():
     settings = {"loss": "squared_error", "warm_start": True, "learning_rate_init": 0.03}
     model = fit(make(**settings), IRIS, KINDS)
-    before, noise = model.coefs_[0].copy(), model.weight_decay_ * 0.03 * 250 / 4
+    before = model.coefs_[0].copy()
+    noise = model.weight_decay_ * auto_rate(12, 150) * 250 / 5
     fit(model.set_params(max_iter=8, batch_size=150, **STILL), IRIS, KINDS)
-    anew = model.weight_decay_ * 1e-12 * 250 / 4
+    anew = model.weight_decay_ / AUTO_DECAY
     assert anew == pytest.approx(model.loss_curve_[12 + 1] / (2 / 3), rel=1e-9)
     assert abs(anew - noise) > 0.01
-    left = (1 - 4 / 250 * noise) ** 2 * (1 - 4 / 250 * anew) ** 6
+    left = (1 - 0.4 * 5 / 250 * noise) ** 2 * (1 - 0.4 * 5 / 250 * anew) ** 6
+    assert left < 0.99
     assert_allclose(model.coefs_[0], left * before, rtol=1e-6)
 
 
-def test_partial_fit_decays_by_the_noise_of_an_earlier_fit_or_not_at_all():
+@pytest.mark.parametrize("weighted", [False, True])
+def test_partial_fit_decays_by_the_noise_of_an_earlier_fit_or_not_at_all(weighted):
+    weight = np.random.RandomState(0).uniform(0.5, 3, size=150) if weighted else None
     model = fit(make(learning_rate_init=0.03), IRIS, KINDS)
-    before, noise = model.coefs_[0].copy(), model.weight_decay_ * 0.03 * 250 / 4
-    model.set_params(batch_size=150, **STILL).partial_fit(IRIS, KINDS)
-    n = 13 * 150  # all rows seen, as often as they were
-    assert_allclose(model.coefs_[0], before * (1 - 4 / n * noise), rtol=1e-8)
-    assert model.weight_decay_ == pytest.approx(4 / (1e-12 * n) * noise, rel=1e-9)
+    before = model.coefs_[0].copy()
+    noise = model.weight_decay_ * auto_rate(12, 150) * 250 / 5
+    # All rows seen before, as often as they were, and what these are worth.
+    n = 12 * 150 + (effective_number(KINDS, weight) if weighted else 150)
+    model.set_params(batch_size=150, **STILL).partial_fit(IRIS, KINDS, weight)
+    assert_allclose(model.coefs_[0], before * (1 - 0.4 * 5 / n * noise), rtol=1e-8)
+    assert model.weight_decay_ == pytest.approx(5 / (0.05 * n) * noise, rel=1e-9)
 
     model = make(batch_size=150, **STILL)
     model.partial_fit(IRIS, KINDS, classes=[0, 1, 2])
@@ -239,14 +247,14 @@ def test_networks_that_leave_nothing_out_see_everything():
 
 @pytest.mark.parametrize("init", ["scaled", "glorot"])
 def test_the_same_columns_are_left_out_for_weighted_and_for_repeated_rows(init):
-    weight = np.arange(120) % 4  # 180 rows
+    weight = np.arange(120) % 4  # 90 rows, as good as 180
     X, y = DIGITS[:120], NUMBERS[:120]
     settings = {"init": init, "shuffle": False, "input_dropout": 0.3, "learning_rate_init": 0.03}
-    weighted = fit(make(batch_size=120, **settings), X, y, sample_weight=weight)
+    weighted = fit(make(batch_size=90, **settings), X, y, sample_weight=weight)
     repeated = fit(make(batch_size=180, **settings), X.repeat(weight, axis=0), y.repeat(weight))
     for a, b in zip(weighted.coefs_, repeated.coefs_, strict=True):
         assert_allclose(a, b, rtol=1e-7, atol=1e-9)
-    everything = make(batch_size=120, **settings | {"input_dropout": 0})
+    everything = make(batch_size=90, **settings | {"input_dropout": 0})
     fit(everything, X, y, sample_weight=weight)
     assert np.abs(everything.coefs_[0] - weighted.coefs_[0]).max() > 0.01
 
@@ -273,19 +281,24 @@ def test_calls_of_partial_fit_with_one_seed_leave_out_different_columns():
     assert columns_used(start().set_params(input_dropout=0)).all()
 
 
+UNEQUAL = np.random.RandomState(0).uniform(0, 1, size=600)
+WORTH = effective_number(NUMBERS[:600], UNEQUAL)
+
+
 @pytest.mark.parametrize(
     ("settings", "X", "y", "weight", "share"),
     [
         ({}, DIGITS[:200], NUMBERS[:200], None, 0.15),
         ({}, DIGITS, NUMBERS, None, 0),
-        ({}, DIGITS, NUMBERS, 0.4, 64 / (0.4 * 1797) - 0.05),
+        ({}, DIGITS[:600], NUMBERS[:600], None, 64 / 600 - 0.05),
+        ({}, DIGITS[:600], NUMBERS[:600], np.full(600, 0.4), 64 / 600 - 0.05),
+        ({}, DIGITS[:600], NUMBERS[:600], UNEQUAL, 64 / WORTH - 0.05),
         ({}, IRIS, KINDS, None, 0),
         ({"input_dropout": 0.25}, IRIS, KINDS, None, 0.25),
         ({"input_dropout": 0}, DIGITS[:200], NUMBERS[:200], None, 0),
     ],
 )
 def test_input_dropout_as_fitted(settings, X, y, weight, share):
-    weight = None if weight is None else np.full(len(y), weight)
     model = fit(make(max_iter=1, **settings), X, y, sample_weight=weight)
     assert model.input_dropout_ == pytest.approx(share, abs=1e-12)
 
@@ -295,9 +308,7 @@ def test_inputs_are_left_out_in_training_only():
     model = fit(make(input_dropout=0.5), X, y)
     assert_array_equal(model.predict_proba(X), model.predict_proba(X))
     (W1, W2), (b1, b2) = model.coefs_, model.intercepts_
-    x = (X - model.mean_) / model.scale_
-    x = x / (1 + (x / 3.5) ** 4) ** 0.25
-    z = 1 / (1 + np.exp(-x @ W1 - b1)) @ W2 + b2
+    z = 1 / (1 + np.exp(-scaled(X, X) @ W1 - b1)) @ W2 + b2
     p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
     assert_allclose(model.predict_proba(X), p, rtol=1e-6)
 
