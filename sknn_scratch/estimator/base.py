@@ -233,7 +233,8 @@ class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
             multi_output=True,
             # Features are scaled in the type they come in.
             dtype=FLOATS if self.dtype is None or self.scale_features else self.dtype,
-            order="C",
+            # A copy of what comes column by column is made anyway if features are scaled.
+            order=None if self.scale_features else "C",
             reset=reset,
         )
         if y.ndim == 2 and y.shape[1] == 1:

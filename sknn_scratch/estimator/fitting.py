@@ -81,12 +81,12 @@ def plan_fit(
     early = not mode.partial and stops_early(
         estimator, table.X.shape[0], has_validation=validation is not None
     )
-    held_out = train_rows = None
+    held_out = train_rows = validation_rows = None
     if validation is not None:
         held_out = rows_of(validation, task, features, dtype)
     elif early:
+        held_out = rows
         train_rows, validation_rows = set_aside(rows, task, estimator.validation_fraction, rng)
-        held_out = rows.take(validation_rows)
     check_batch_size(estimator, len(rows.targets) if train_rows is None else len(train_rows))
     train_rows = with_weight(table, train_rows)
     history = history_of(*rows.of(train_rows), scaling)
@@ -118,7 +118,8 @@ def plan_fit(
         max_iter=plan.max_iter,
         shuffle=estimator.shuffle,
         stopping=plan.stopping,
-        hold_out=held_out and hold_out(held_out, network, guard, task, features, estimator),
+        hold_out=held_out
+        and hold_out(held_out, validation_rows, network, guard, task, features, estimator),
         callbacks=[print_epoch] if estimator.verbose else [],
     )
     return Fit(mode, plan, job, features, history, rng)

@@ -1,10 +1,10 @@
 """Rows of a table: as they came and as the network sees them, to learn from or held out."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from copy import copy
 from numbers import Real
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,14 +57,6 @@ class Rows(NamedTuple):
         if rows is None:
             return self.targets, self.weight
         return self.targets[rows], None if self.weight is None else self.weight[rows]
-
-    def take(self, rows: NDArray) -> Self:
-        """Take some of the rows."""
-        return type(self)(Table(*_taken(self.table, rows)), *_taken(self[1:], rows))
-
-
-def _taken(parts: Iterable[Any], rows: NDArray) -> list[Any]:
-    return [None if part is None else part[rows] for part in parts]
 
 
 def rows_of(table: Table, task: Classification, features: FeatureMap, dtype: np.dtype) -> Rows:
@@ -124,39 +116,50 @@ def set_aside(
 
 def hold_out(
     rows: Rows,
+    numbers: NDArray | None,
     architecture: Architecture,
     guard: NDArray,
     task: Classification,
     features: FeatureMap,
     estimator: Any,
 ) -> HoldOut:
-    """Make what networks in training are scored by on these rows, by `scoring` of the estimator."""
-    scoring, table = estimator.scoring, rows.table
-    if scoring == "loss":
+    """Make what networks in training are scored by, by `scoring` of the estimator.
+
+    It looks at the rows with these numbers, or at all, and has no copy of their inputs.
+    """
+    y, weight = rows.table.y, rows.table.sample_weight
+    if numbers is not None:
+        y, weight = y[numbers], None if weight is None else weight[numbers]
+    if estimator.scoring == "loss":
         score: Score = _minus_loss
-    elif scoring is None:
-        score = _accuracy(table, architecture, task)
+    elif estimator.scoring is None:
+        score = _accuracy(y, weight, architecture, task)
     else:
-        score = _score_by_scorer(table, architecture, task, features, estimator)
-    return HoldOut(rows.inputs, rows.targets, rows.weight, guard, architecture, score)
+        X = rows.table.X if numbers is None else rows.table.X[numbers]
+        score = _score_by_scorer(X, y, weight, architecture, task, features, estimator)
+    return HoldOut(rows.inputs, numbers, *rows.of(numbers), guard, architecture, score)
 
 
 def _minus_loss(theta: NDArray, z: NDArray, loss: float) -> float:
     return -loss
 
 
-def _accuracy(table: Table, architecture: Architecture, task: Classification) -> Score:
+def _accuracy(
+    y: NDArray, weight: NDArray | None, architecture: Architecture, task: Classification
+) -> Score:
     link = INVERSE_LINKS[architecture.output]
 
     def score(theta: NDArray, z: NDArray, loss: float) -> float:
         labels = task.decode(link.probabilities(link.per_class(z)))
-        return float(accuracy_score(table.y, labels, sample_weight=table.sample_weight))
+        return float(accuracy_score(y, labels, sample_weight=weight))
 
     return score
 
 
 def _score_by_scorer(
-    table: Table,
+    X: NDArray,
+    y: NDArray,
+    weight: NDArray | None,
     architecture: Architecture,
     task: Classification,
     features: FeatureMap,
@@ -170,22 +173,22 @@ def _score_by_scorer(
     )
     probe.__dict__.pop("feature_names_in_", None)  # the rows are an array, without names
     weights = {}
-    if table.sample_weight is not None and accepts_sample_weight(scorer):
-        weights["sample_weight"] = table.sample_weight
+    if weight is not None and accepts_sample_weight(scorer):
+        weights["sample_weight"] = weight
 
     def score(theta: NDArray, z: NDArray, loss: float) -> float:
         probe.network_ = Network.from_theta(architecture, theta, features)
         try:
-            value = scorer(probe, table.X, table.y, **weights)
+            value = scorer(probe, X, y, **weights)
         except ValueError as error:
-            if missing := task.missing(table.y):
+            if missing := task.missing(y):
                 raise ValueError(
                     f"scoring={estimator.scoring!r} failed on the validation rows, which have no "
                     f"row of {missing} ({error}). {remedy}"
                 ) from error
             raise
         if not isinstance(value, Real) or not math.isfinite(value):
-            missing = task.missing(table.y)
+            missing = task.missing(y)
             why = f", which have no row of {missing}. {remedy}" if missing else "."
             raise ValueError(
                 f"scoring={estimator.scoring!r} returned {value!r} on the validation rows{why} It "

@@ -174,7 +174,7 @@ class BinaryClassification(Classification):
     def stratify(self, targets: NDArray) -> NDArray | None:
         """Return what rows set aside are stratified by: the class, if both have several rows."""
         positive = np.count_nonzero(targets)
-        return targets.astype(bool) if 2 <= positive <= len(targets) - 2 else None
+        return targets[:, 0].astype(bool) if 2 <= positive <= len(targets) - 2 else None
 
 
 @dataclass(frozen=True, eq=False)

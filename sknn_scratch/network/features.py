@@ -90,7 +90,7 @@ AS_THEY_ARE = FeatureMap()
 def _scaled(X: NDArray, dtype: DTypeLike, mean: NDArray, scale: NDArray) -> NDArray:
     # In float64, since a column that is far from zero loses its digits otherwise.
     with np.errstate(over="ignore"):
-        x = X - mean
+        x = np.subtract(X, mean, order="C")
         x /= scale
         x = x.astype(dtype, copy=False)
     clip_smoothly(x)

@@ -67,14 +67,18 @@ class Network:
     def _largest_product(self, n: int) -> int:
         return n * max(W.shape[-2] * W.shape[-1] for W in self.coefs)
 
-    def outputs(self, X: Any, *, block_values: int = BLOCK_VALUES) -> NDArray:
-        """Compute the pre-activations of the outputs for all rows of X, as it came.
+    def outputs(
+        self, X: Any, rows: NDArray | None = None, *, block_values: int = BLOCK_VALUES
+    ) -> NDArray:
+        """Compute the pre-activations of the outputs for rows of X, as it came.
 
         Parameters
         ----------
         X : {ndarray, CSR matrix} of shape (n, n_features)
             Goes through in blocks of rows, so that memory beyond the result does not grow with
             their number.
+        rows : ndarray of shape (n_chosen,), default=None
+            Numbers of the rows to compute; None for all.
         block_values : int
             Values that the widest layer may hold at a time.
 
@@ -83,17 +87,16 @@ class Network:
         z : ndarray of shape (K, n, n_outputs)
         """
         layers, activation = self._layers(), ACTIVATIONS[self.architecture.activation]
-        n, dtype, K = X.shape[0], self.dtype, self.coefs[0].shape[:-2]
+        n = X.shape[0] if rows is None else len(rows)
+        dtype, K = self.dtype, self.coefs[0].shape[:-2]
         widths = [W.shape[-1] for W in self.coefs]
-        rows = max(1, min(n, block_values // max(widths)))
-        hidden = [np.empty((*K, rows, width), dtype=dtype) for width in widths[:-1]]
+        size = max(1, min(n, block_values // max(widths)))
+        hidden = [np.empty((*K, size, width), dtype=dtype) for width in widths[:-1]]
         result = np.empty((*K, n, widths[-1]), dtype=dtype)
-        with (
-            threads_for(self._largest_product(rows)),
-            np.errstate(over="ignore"),
-        ):
-            for start in range(0, n, rows):
-                block = self.features(X[start : start + rows], dtype)
+        with threads_for(self._largest_product(size)), np.errstate(over="ignore"):
+            for start in range(0, n, size):
+                chosen = slice(start, start + size)
+                block = self.features(X[chosen if rows is None else rows[chosen]], dtype)
                 m = block.shape[0]
                 z = [part[..., :m, :] for part in (*hidden, result[..., start:, :])]
                 forward(layers, block, activation, z)

@@ -16,7 +16,9 @@ class HoldOut:
     """Rows set aside, and how a network is scored on them."""
 
     X: NDArray
-    """Inputs as the network sees them, (n, n_inputs), dense or sparse."""
+    """Inputs as the network sees them, dense or sparse, other rows included."""
+    rows: NDArray | None
+    """Numbers of the rows that are set aside, (n,); None if all are."""
     Y: NDArray
     """Targets, (n, n_outputs), 0 or 1, of theta's dtype."""
     sample_weight: NDArray | None
@@ -29,7 +31,7 @@ class HoldOut:
 
     def __call__(self, theta: NDArray) -> tuple[float, float]:
         """Return the loss and the score of the network with parameters theta, (n_params,)."""
-        z = Network.from_theta(self.architecture, theta).outputs(self.X)
+        z = Network.from_theta(self.architecture, theta).outputs(self.X, self.rows)
         given = np.ones((len(z), 1)) if self.sample_weight is None else self.sample_weight
         total = given.sum(axis=-2)
         total[total == 0] = np.inf  # an output without any weight has no say
