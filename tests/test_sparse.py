@@ -5,11 +5,15 @@ import tracemalloc
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 from jobs import PLAIN
+from judges import scaled
+from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.preprocessing import OneHotEncoder
 
 from sknn_scratch import ScratchMLPClassifier
 
@@ -48,7 +52,7 @@ def sparse(container, index, dense=X):
 
 
 def make(solver, **changes):
-    """A model that sees X as it comes: scaled, sparse columns are not centred (see below)."""
+    """A model that sees X as it comes."""
     start = PLAIN | {
         "hidden_layer_sizes": (12, 7),
         "activation": "tanh",
@@ -169,23 +173,40 @@ def test_counts_are_computed_in_float64(dtype):
 # ---------------------------------------------------------------- scaled features
 
 
-def bounded_by_hand(dense):
-    """Columns divided by their largest value, and bounded: what is to become of sparse ones."""
-    largest = np.abs(dense).max(axis=0)
-    x = dense / np.where(largest > 0, largest, 1)
-    return x / (1 + (x / 3.5) ** 4) ** 0.25
+SEEN = scaled(X, X)  # some of the columns are less than half zero, and so are centred
 
 
 @containers
 @solvers
 def test_scaled_sparse_columns_are_those_scaled_by_hand(container, solver):
     y, units = TARGETS["multiclass"], np.logspace(-3, 6, 64)
-    matrix, seen = CONTAINERS[container](X * units), bounded_by_hand(X)
-    scaled = fit(make(solver, scale_features=True, max_iter=5), matrix, y)
-    by_hand = fit(make(solver, max_iter=5), seen, y)
-    assert_same(scaled, by_hand)
-    np.testing.assert_allclose(scaled.predict_proba(matrix), by_hand.predict_proba(seen), rtol=1e-8)
-    np.testing.assert_allclose(scaled.predict_proba(X * units), by_hand.predict_proba(seen))
+    matrix, dense = CONTAINERS[container](X * units), X * units
+    inside = fit(make(solver, scale_features=True, max_iter=5), matrix, y)
+    assert 10 < np.count_nonzero(inside.mean_) < 54
+    by_hand = fit(make(solver, max_iter=5), SEEN, y)
+    assert_same(inside, by_hand)
+    expected = by_hand.predict_proba(SEEN)
+    np.testing.assert_allclose(inside.predict_proba(matrix), expected, rtol=1e-8)
+    np.testing.assert_allclose(inside.predict_proba(dense), expected, rtol=1e-8)
+    assert_same(fit(make(solver, scale_features=True, max_iter=5), dense, y), by_hand)
+
+
+def test_raw_numbers_that_a_column_transformer_hands_on_are_seen_as_in_a_dense_table():
+    rng = np.random.RandomState(0)
+    table = pd.DataFrame({"year": rng.randint(1990, 2021, 400), "kelvin": rng.normal(288, 8, 400)})
+    table["town"] = rng.randint(0, 40, 400)
+    y = (table.year - 2005) / 9 + (table.kelvin - 288) / 8 > 0
+    found = {}
+    for threshold in (0, 1):
+        columns = make_column_transformer(
+            (OneHotEncoder(), ["town"]), remainder="passthrough", sparse_threshold=threshold
+        )
+        matrix = columns.fit_transform(table)
+        assert sp.issparse(matrix) == bool(threshold)
+        net = ScratchMLPClassifier(random_state=0, max_iter=20)
+        found[threshold] = net.fit(matrix[:200], y[:200]).predict_proba(matrix)
+        assert net.score(matrix[200:], y[200:]) > 0.85
+    np.testing.assert_allclose(found[0], found[1], atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -195,7 +216,7 @@ def test_what_holds_a_network_back_is_the_same_for_sparse_x(settings):
     y = TARGETS["multiclass"]
     assert_same(
         fit(make("adam", scale_features=True, **settings), sp.csr_array(X), y),
-        fit(make("adam", **settings), bounded_by_hand(X), y),
+        fit(make("adam", **settings), SEEN, y),
     )
 
 
@@ -223,8 +244,8 @@ def scrambled():
 def test_a_matrix_that_is_not_in_canonical_form(solver, init):
     y = TARGETS["multiclass"]
     assert_same(*(fit(make(solver, init=init), data, y) for data in (scrambled(), X)))
-    scaled = fit(make(solver, init=init, scale_features=True), scrambled(), y)
-    assert_same(scaled, fit(make(solver, init=init), bounded_by_hand(X), y))
+    inside = fit(make(solver, init=init, scale_features=True), scrambled(), y)
+    assert_same(inside, fit(make(solver, init=init), SEEN, y))
 
 
 @containers
@@ -235,8 +256,8 @@ def test_x_is_left_as_it_was(container):
     before = {name: getattr(matrix, name).copy() for name in arrays}
     for name in arrays:
         getattr(matrix, name).flags.writeable = False  # as from a memory map
-    for scaled in (False, True):
-        model = make("adam", scale_features=scaled).fit(matrix, y).partial_fit(matrix, y)
+    for scale_features in (False, True):
+        model = fit(make("adam", scale_features=scale_features), matrix, y).partial_fit(matrix, y)
         model.predict_proba(matrix)
     for name in arrays:
         np.testing.assert_array_equal(getattr(matrix, name), before[name])
@@ -264,7 +285,7 @@ def test_empty_rows_and_columns():
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_values_that_are_not_finite_are_an_error(value):
     matrix, y = sp.csr_matrix(X), TARGETS["binary"]
-    model = make("adam").fit(matrix, y)
+    model = fit(make("adam"), matrix, y)
     matrix.data[7] = value
     for method in (model.fit, model.partial_fit):
         with pytest.raises(ValueError, match=r"NaN|infinity"):

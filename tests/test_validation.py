@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 import sklearn
+from judges import loss_of
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.exceptions import ConvergenceWarning
@@ -48,23 +49,9 @@ def fit(model, X, y, **fit_params):
         return model.fit(X, y, **fit_params)
 
 
-def loss_by_hand(model, X, y, weight=None):
-    """The loss on these rows, from nothing but the probabilities."""
-    p = model.predict_proba(X)
-    Y = y if y.ndim == 2 else (y[:, None] == model.classes_).astype(float)
-    squared_error = ((p - Y) ** 2).sum(axis=1)
-    squared_error /= 2 if Y.shape[1] == 2 else 1  # one output for two classes
-    if y.ndim == 2:
-        log_loss = -(Y * np.log(p) + (1 - Y) * np.log(1 - p)).sum(axis=1)
-    else:
-        log_loss = -np.log((Y * p).sum(axis=1))
-    guard = 0.1 if model.out_activation_ == "softmax" else 0
-    values = {
-        "guarded_squared_error": squared_error + guard * log_loss,
-        "squared_error": squared_error,
-        "log_loss": log_loss,
-    }
-    return np.average(values[model.loss], weights=weight)
+def loss_by_hand(model, X, y, y_fit, weight=None, weight_fit=None):
+    """The loss on these rows after a fit to y_fit, from nothing but the probabilities."""
+    return loss_of(model.loss, model.predict_proba(X), y, weight, y_fit, weight_fit)
 
 
 def weights_for(y, weighted):
@@ -88,7 +75,7 @@ def test_losses_and_scores_are_those_of_the_network_after_each_epoch(target, los
         judge = fit(make(**settings, max_iter=epoch), X, y)
         assert judge.validation_loss_curve_ is judge.validation_scores_ is None
         found = model.validation_loss_curve_[epoch - 1], model.validation_scores_[epoch - 1]
-        assert found[0] == pytest.approx(loss_by_hand(judge, X_val, y_val, weight), rel=1e-9)
+        assert found[0] == pytest.approx(loss_by_hand(judge, X_val, y_val, y, weight), rel=1e-9)
         assert found[1] == pytest.approx(judge.score(X_val, y_val, weight), rel=1e-12)
     for a, b in zip(model.coefs_, judge.coefs_, strict=True):
         assert_array_equal(a, b)  # without early stopping, they are only looked at
@@ -109,7 +96,7 @@ def test_sparse_validation_rows(container, scaled):
         )
         assert_allclose(sparse.validation_loss_curve_, dense.validation_loss_curve_, rtol=1e-9)
         assert sparse.validation_scores_ == dense.validation_scores_
-        expected = loss_by_hand(sparse, X_val, y_val)
+        expected = loss_by_hand(sparse, X_val, y_val, y)
         assert sparse.validation_loss_curve_[-1] == pytest.approx(expected, rel=1e-9)
 
 
@@ -127,7 +114,7 @@ def test_the_dtype_of_the_network_counts(dtype):
     model = fit(make(dtype=dtype), X, y, X_val=X_val, y_val=y_val)
     assert model.coefs_[0].dtype == dtype
     tolerance = 1e-9 if dtype == np.float64 else 1e-4
-    expected = loss_by_hand(model, X_val, y_val)
+    expected = loss_by_hand(model, X_val, y_val, y)
     assert model.validation_loss_curve_[-1] == pytest.approx(expected, rel=tolerance)
 
 
@@ -137,11 +124,11 @@ def test_lbfgs_keeps_curves_too(loss):
     settings = {"solver": "lbfgs", "loss": loss, "alpha": 1.0, "max_iter": "auto"}
     model = make(**settings).fit(X, y, X_val=X_val, y_val=y_val)
     assert len(model.validation_loss_curve_) == len(model.validation_scores_) == model.n_iter_ > 5
-    expected = loss_by_hand(model, X_val, y_val)
+    expected = loss_by_hand(model, X_val, y_val, y)
     assert model.validation_loss_curve_[-1] == pytest.approx(expected, rel=1e-9)
     assert model.validation_scores_[-1] == model.score(X_val, y_val)
     judge = fit(make(**settings | {"max_iter": 4}), X, y)
-    expected = loss_by_hand(judge, X_val, y_val)
+    expected = loss_by_hand(judge, X_val, y_val, y)
     assert model.validation_loss_curve_[3] == pytest.approx(expected, rel=1e-9)
     assert_array_equal(model.coefs_[0], make(**settings).fit(X, y).coefs_[0])
 
@@ -152,7 +139,7 @@ def test_the_epoch_that_lbfgs_names_is_the_one_its_parameters_are_from():
     model = make(**settings).fit(X, y, X_val=X_val, y_val=y_val)
     # Its loss on these rows is at its lowest before the end.
     assert min(model.validation_loss_curve_) < 0.99 * model.validation_loss_curve_[-1]
-    found = loss_by_hand(model, X_val, y_val)
+    found = loss_by_hand(model, X_val, y_val, y)
     epoch = model.best_iter_ or model.n_iter_
     assert found == pytest.approx(model.validation_loss_curve_[epoch - 1], rel=1e-9)
 
@@ -166,7 +153,7 @@ def test_a_warm_start_adds_to_the_curves():
     assert model.validation_loss_curve_[:4] == losses
     assert model.validation_scores_[:4] == scores
     assert len(model.validation_loss_curve_) == len(model.validation_scores_) == 8
-    expected = loss_by_hand(model, X_val, y_val)
+    expected = loss_by_hand(model, X_val, y_val, y)
     assert model.validation_loss_curve_[-1] == pytest.approx(expected, rel=1e-9)
 
 
@@ -200,7 +187,7 @@ def test_scoring(scoring, early_stopping, weighted):
     if scoring is None:
         found = model.score(X_val, y_val, weight)
     elif scoring == "loss":
-        found = -loss_by_hand(model, X_val, y_val, weight)
+        found = -loss_by_hand(model, X_val, y_val, y, weight)
         assert model.validation_scores_ == [-x for x in model.validation_loss_curve_]
     elif scoring is worst_class:
         found = worst_class(model, X_val, y_val)
@@ -251,7 +238,7 @@ def test_the_best_epoch_is_kept(target, scoring):
     assert model.best_iter_ == 1 + int(np.argmax(model.validation_scores_)) <= model.n_iter_
     assert model.best_validation_score_ == max(model.validation_scores_)
     assert model.best_loss_ is None
-    expected = loss_by_hand(model, X_val, y_val)
+    expected = loss_by_hand(model, X_val, y_val, y)
     assert model.validation_loss_curve_[model.best_iter_ - 1] == pytest.approx(expected, rel=1e-9)
     judge = fit(make(**settings, max_iter=model.best_iter_), X, y, X_val=X_val, y_val=y_val)
     assert_array_equal(model.coefs_[0], judge.coefs_[0])
@@ -285,11 +272,12 @@ def test_rows_that_are_set_aside_are_those_of_train_test_split(target, weighted)
     for part in (*model.coefs_, *model.intercepts_):  # what is drawn before
         rng.uniform(size=part.shape)
     stratify = y if target == "binary" else None
-    _, rows = train_test_split(
+    learnt, rows = train_test_split(
         np.arange(len(y)), test_size=0.3, random_state=rng, stratify=stratify
     )
+    weight_fit = None if weight is None else weight[learnt]
     weight = None if weight is None else weight[rows]
-    expected = loss_by_hand(model, X[rows], y[rows], weight)
+    expected = loss_by_hand(model, X[rows], y[rows], y[learnt], weight, weight_fit)
     assert model.validation_loss_curve_[model.best_iter_ - 1] == pytest.approx(expected, rel=1e-9)
     expected = model.score(X[rows], y[rows], weight)
     assert model.best_validation_score_ == pytest.approx(expected, rel=1e-12)
@@ -339,7 +327,7 @@ def test_a_pipeline_hands_on_what_it_is_told_to_without_routing():
     name = "scratchmlpclassifier__"
     pipeline = make_pipeline("passthrough", make())
     fit(pipeline, X, y, **{name + "X_val": X_val, name + "y_val": y_val})
-    expected = loss_by_hand(pipeline[-1], X_val, y_val)
+    expected = loss_by_hand(pipeline[-1], X_val, y_val, y)
     assert pipeline[-1].validation_loss_curve_[-1] == pytest.approx(expected, rel=1e-9)
 
 
@@ -401,21 +389,27 @@ def test_names_of_columns_are_checked():
         make().fit(FRAME, KINDS, X_val=FRAME[list("dcba")], y_val=KINDS)
 
 
-def test_a_class_with_no_row_left_to_learn_from():
-    y = KINDS.copy()
-    y[7] = 9
-    message = r"validation_fraction=0\.5 leaves no row of the classes \[9\] to learn from"
-    failed = []
-    for seed in range(10):
-        clf = make(early_stopping=True, validation_fraction=0.5, random_state=seed, max_iter=3)
-        try:
-            fit(clf, IRIS, y)
-        except ValueError as error:
-            assert re.search(message, str(error))
-            failed.append(seed)
-        else:
-            assert clf.predict_proba(IRIS).shape == (150, 4)
-    assert 1 <= len(failed) <= 9
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("n_others", [2, 1], ids=["three classes", "two classes"])
+def test_a_class_of_one_row_is_learnt_from_and_not_set_aside(n_others, weighted):
+    rows = np.flatnonzero(KINDS < n_others)
+    X, y = IRIS[rows], np.array(["a", "b"])[KINDS[rows]].astype(object)
+    y[7] = "rare"
+    set_aside = []
+
+    def scorer(model, X_val, y_val):
+        assert "rare" not in y_val
+        set_aside.append(len(y_val))
+        return model.score(X_val, y_val)
+
+    for seed in range(20):
+        settings = {"validation_fraction": 0.5, "scoring": scorer, "max_iter": 2}
+        model = make(early_stopping=True, random_state=seed, **settings)
+        fit(model, X, y, sample_weight=weights_for(y, weighted))
+        assert "rare" in model.classes_
+        assert model.t_ == 2 * (len(y) - set_aside[-1])
+    # Where it had been drawn, there is one row less.
+    assert set(set_aside) == {len(y) // 2, len(y) // 2 - 1}
 
 
 @pytest.mark.parametrize("scoring", [None, "loss", "neg_log_loss"])
