@@ -791,6 +791,7 @@ def test_a_file_that_cannot_be_written(tmp_path):
 
 @needs_protocol
 def test_an_older_state_survives_a_writing_that_fails(tmp_path, monkeypatch):
+    # The fit goes on, with one warning; what is in the file is of the last writing that succeeded.
     path = tmp_path / "run"
 
     def break_down():
@@ -803,14 +804,35 @@ def test_an_older_state_survives_a_writing_that_fails(tmp_path, monkeypatch):
     clf = wide().set_callbacks(
         Checkpoint(path, every_n_epochs=1), Recorder(("end", "epoch", 4), break_down)
     )
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.warns(UserWarning) as caught:
         clf.fit(X_digits, y_digits)
+    (warning,) = caught
+    words = rf"could not write {path} after epoch 5: No space left on device.*Training goes on"
+    assert re.search(words, str(warning.message))
     monkeypatch.undo()
     assert os.listdir(tmp_path) == ["run"]
+    assert_same_fit(fit(wide(), X_digits, y_digits), clf)
     recorder = Recorder()
     resumed = fit(wide().set_callbacks(Checkpoint(path), recorder), X_digits, y_digits)
     assert recorder.events[2] == ("begin", "epoch", 4)
     assert_same_fit(fit(wide(), X_digits, y_digits), resumed)
+
+
+@needs_protocol
+def test_what_could_not_be_written_is_written_when_there_is_room_again(tmp_path):
+    folder, away = tmp_path / "folder", tmp_path / "away"
+    folder.mkdir()
+    clf = quick().set_callbacks(
+        Checkpoint(folder / "run", every_n_epochs=1),
+        Recorder(("end", "epoch", 2), lambda: os.rename(folder, away)),
+        Recorder(("end", "epoch", 4), lambda: os.rename(away, folder)),
+    )
+    with pytest.warns(UserWarning, match="after epoch 3: No such file or directory") as caught:
+        fit(clf)
+    assert len(caught) == 1
+    assert os.listdir(folder) == ["run"]
+    assert_same_fit(fit(quick()), clf)
+    assert_same_fit(clf, fit(quick().set_callbacks(Checkpoint(folder / "run"))))
 
 
 @needs_protocol
@@ -857,8 +879,11 @@ def test_one_file_is_for_one_fit(tmp_path, kept):
         (tmp_path / "other").write_bytes(kept.read_bytes())
 
     clf = quick().set_callbacks(keeper, Recorder(("end", "epoch", 2), overtake))
-    with pytest.raises(ValueError, match="was written by another fit meanwhile"):
+    with pytest.warns(UserWarning, match="was written by another fit meanwhile. Give each") as seen:
         fit(clf)
+    assert len(seen) == 1
+    assert (tmp_path / "other").read_bytes() == kept.read_bytes()
+    assert_same_fit(fit(quick()), clf)
     # In a pipeline it is one fit, and the search's best one may be kept.
     (tmp_path / "other").unlink()
     fit(make_pipeline(StandardScaler(), quick().set_callbacks(keeper)))
