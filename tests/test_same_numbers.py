@@ -2,7 +2,7 @@
 
 MLPClassifier is an independent judge of every activation, solver, weighting and stopping rule. It
 takes sample_weight from scikit-learn 1.7 on. Before that, and beside it, whole weights are judged
-by repeated rows: MLPClassifier.partial_fit is called on each batch with its rows repeated.
+by repeated rows.
 """
 
 import ast
@@ -23,6 +23,7 @@ import pytest
 import scipy.optimize
 import scipy.sparse
 import sklearn
+from judges import effective_number
 from mlp_defaults import MLPDefaults
 from scipy.special import expit, log_expit, log_softmax, softmax
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris
@@ -143,38 +144,10 @@ def test_grid(task, activation, solver):
     assert_same_fit(ours, theirs, X)
 
 
-def fitted_on_repeated_rows(params, X, y, counts):
-    """Minibatch training by MLPClassifier, each row as often as counts says.
-
-    Returns the model and its loss curve. The order of the rows is that of a fit: the random
-    numbers follow on those of the initial parameters.
-    """
-    sizes = [X.shape[1], *params["hidden_layer_sizes"], np.unique(y).size if y.ndim == 1 else 3]
-    sizes[-1] = 1 if sizes[-1] == 2 else sizes[-1]
-    rng = np.random.RandomState(params["random_state"])
-    rng.uniform(size=sum(n_in * n_out + n_out for n_in, n_out in pairwise(sizes)))
-    model = MLPClassifier(**params | {"shuffle": False})
-    classes = np.unique(y) if y.ndim == 1 else np.arange(y.shape[1])
-    order, curve = np.arange(len(X)), []
-    for _ in range(params["max_iter"]):
-        order, losses = shuffle(order, random_state=rng), []
-        for start in range(0, len(X), params["batch_size"]):
-            rows = order[start : start + params["batch_size"]]
-            repeated = np.repeat(rows, counts[rows])
-            model.set_params(batch_size=len(repeated))
-            model.partial_fit(X[repeated], y[repeated], classes=classes)
-            losses.append(model.loss_ * len(rows))
-        curve.append(sum(losses) / len(X))
-    return model, curve
-
-
-def test_the_judge_by_repeated_rows_is_a_fit_if_no_row_is_repeated():
-    X, y = DATA["multiclass"]
-    params = settings("adam")
-    model, curve = fitted_on_repeated_rows(params, X, y, np.ones(len(X), dtype=int))
-    fit = fitted(MLPClassifier, params, X, y)
-    assert_same_network(model, fit, X, tol=1e-12)
-    np.testing.assert_allclose(curve, fit.loss_curve_, rtol=1e-12)
+# Weights. A batch is divided by its number of rows here, and by the sum of its weights there: so it
+# is the batches of all rows that agree, and a test shows that the others do not. The penalty is
+# divided by what the rows are worth (see judges.effective_number), and there by the sum of the
+# weights: so the judge gets weights of which that is the sum, or an alpha that makes up for it.
 
 
 @tasks
@@ -184,12 +157,17 @@ def test_whole_weights_are_repeated_rows(task, activation, solver):
     X, y = DATA[task]
     counts = np.random.RandomState(0).randint(4, size=len(X))
     params = settings(solver, activation=activation, n_iter_no_change=np.inf)
-    ours = fitted(MLPDefaults, params, X, y, sample_weight=counts)
-    theirs, curve = fitted_on_repeated_rows(params, X, y, counts)
+    some, all_rows = np.count_nonzero(counts), counts.sum()
+    ours = fitted(MLPDefaults, params | {"batch_size": some}, X, y, sample_weight=counts)
+    alpha = 1e-4 * all_rows / effective_number(y, counts)
+    judge = params | {"batch_size": all_rows, "alpha": alpha}
+    theirs = fitted(MLPClassifier, judge, X.repeat(counts, axis=0), y.repeat(counts, axis=0))
     assert_same_network(ours, theirs, X)
-    np.testing.assert_allclose(ours.loss_curve_, curve, rtol=0, atol=1e-8)
-    assert len(curve) >= 15
-    assert distance(ours, fitted(MLPDefaults, params, X, y)) > 1e-3
+    np.testing.assert_allclose(ours.loss_curve_, theirs.loss_curve_, rtol=0, atol=1e-8)
+    assert theirs.n_iter_ >= 15
+    assert ours.t_ == 20 * some
+    unweighted = fitted(MLPDefaults, params | {"batch_size": len(X)}, X, y)
+    assert distance(ours, unweighted) > 1e-3
 
 
 WEIGHTED_GRID = [
@@ -201,8 +179,9 @@ WEIGHTED_GRID = [
 ]
 
 
+@pytest.mark.parametrize("alpha", [0.0, 1.0])
 @pytest.mark.parametrize("task, activation, solver", WEIGHTED_GRID or [(None, None, None)])
-def test_grid_with_weights(task, activation, solver):
+def test_grid_with_weights(task, activation, solver, alpha):
     if not TAKES_WEIGHTS:
         # So that the empty grid is the version's doing, not a slip of ours.
         with pytest.raises(TypeError, match="sample_weight"):
@@ -210,12 +189,70 @@ def test_grid_with_weights(task, activation, solver):
         return
     X, y = DATA[task]
     weights = np.random.RandomState(0).uniform(0, 3, size=len(X))
-    params = settings(solver, activation=activation)
+    params = settings(solver, activation=activation, batch_size=len(X), alpha=alpha)
     ours = fitted(MLPDefaults, params, X, y, sample_weight=weights)
+    if alpha:
+        weights = weights * effective_number(y, weights) / weights.sum()
     theirs = fitted(MLPClassifier, params, X, y, sample_weight=weights)
     assert theirs.n_iter_ >= 15
     assert_same_fit(ours, theirs, X)
     assert distance(ours, fitted(MLPDefaults, params, X, y)) > 1e-3
+
+
+@tasks
+@activations
+def test_a_minibatch_is_divided_by_its_rows(task, activation):
+    # The judge repeats the rows of a batch, and divides by how many these are then. Plain gradient
+    # descent at a rate that makes up for it takes the steps that we take.
+    X, y = DATA[task]
+    y = np.unique(y, return_inverse=True)[1] if y.ndim == 1 else y
+    counts = np.random.RandomState(0).randint(4, size=len(X))
+    rows = np.flatnonzero(counts)
+    params = settings("sgd", activation=activation, alpha=0.0, momentum=0.0, shuffle=False)
+    params |= {"max_iter": 3, "batch_size": 40, "learning_rate_init": 0.5}
+    order = np.random.RandomState(1).permutation(rows)
+    ours = fitted(MLPDefaults, params, X[order], y[order], sample_weight=counts[order])
+    judge = MLPClassifier(**params | {"warm_start": True, "max_iter": 1})
+    start = fitted(MLPDefaults, params | {"max_iter": 1, "learning_rate_init": 1e-300}, X, y)
+    fitted_again(judge.set_params(batch_size=len(X)), X, y)
+    judge.coefs_, judge.intercepts_ = start.coefs_, start.intercepts_
+    curve = []
+    for _ in range(3):
+        losses = []
+        for first in range(0, len(order), 40):
+            batch = order[first : first + 40]
+            share = counts[batch].sum() / (len(batch) * counts[rows].mean())
+            repeated = batch.repeat(counts[batch])
+            assert len(np.unique(y[batch], axis=0)) >= 2
+            judge.set_params(batch_size=len(repeated), learning_rate_init=0.5 * share)
+            fitted_again(judge, X[repeated], y[repeated])
+            losses.append(judge.loss_ * share * len(batch))
+        curve.append(sum(losses) / len(order))
+    assert_same_network(ours, judge, X)
+    np.testing.assert_allclose(ours.loss_curve_, curve, rtol=1e-9)
+
+
+@tasks
+def test_minibatches_pull_on_average_as_all_rows_do(task):
+    # At a rate next to zero, an epoch moves the parameters by the sum of the gradients of its
+    # batches. Of ours it is that of all rows, whatever they weigh; of MLPClassifier's it is not.
+    X, y = (part[::-1][:150] for part in DATA[task])
+    weights = np.random.RandomState(0).uniform(size=150) ** 8  # few are heavy
+    params = settings("sgd", alpha=0.0, momentum=0.0, max_iter=1, learning_rate_init=1e-6)
+    start = fitted(MLPDefaults, params | {"learning_rate_init": 1e-300}, X, y)
+
+    def pull(cls, batch_size):
+        model = fitted(cls, params | {"batch_size": batch_size}, X, y, sample_weight=weights)
+        pairs = zip(parameters_of(model), parameters_of(start), strict=True)
+        return np.concatenate([(part - before).ravel() for part, before in pairs]) * batch_size / 150
+
+    whole = pull(MLPClassifier if TAKES_WEIGHTS else MLPDefaults, 150)
+    size = np.abs(whole).max()
+    np.testing.assert_allclose(pull(MLPDefaults, 150), whole, rtol=0, atol=1e-6 * size)
+    for batch_size in (10, 30):
+        np.testing.assert_allclose(pull(MLPDefaults, batch_size), whole, rtol=0, atol=1e-4 * size)
+        if TAKES_WEIGHTS:
+            assert np.abs(pull(MLPClassifier, batch_size) - whole).max() > 0.05 * size
 
 
 @tasks
@@ -312,7 +349,10 @@ def test_early_stopping_with_weights(solver):
     # In whole numbers, and 1 for all where the judge takes no weights.
     X, y = DATA["binary"]
     params = settings(solver, early_stopping=True, max_iter=30, n_iter_no_change=14)
-    weights = np.random.RandomState(0).randint(4, size=len(X)) if TAKES_WEIGHTS else np.ones(len(X))
+    params |= {"batch_size": 225, "alpha": 0.0}
+    weights = np.ones(len(X))
+    if TAKES_WEIGHTS:
+        weights = np.random.RandomState(0).randint(1, 5, size=len(X))
     given = {"sample_weight": weights} if TAKES_WEIGHTS else {}
     ours = fitted(MLPDefaults, params, X, y, sample_weight=weights)
     theirs = fitted(MLPClassifier, params, X, y, **given)
@@ -429,7 +469,6 @@ CLIPPED = {
 if TAKES_WEIGHTS:
     CLIPPED |= {
         ("binary", "logistic", "sample_weight"),
-        ("multiclass", "logistic", "sample_weight"),
         ("multiclass", "relu", "sample_weight"),
         ("multilabel", "relu", "sample_weight"),
     }
@@ -523,27 +562,29 @@ def first_clipped(seen):
 
 
 def lbfgs_data(task, weighting):
-    """Rows and weights for us, and the same for the judge."""
+    """Rows and weights for us; the same for the judge, and what its alpha is to be times."""
     X, y = DATA[task]
     X, y = X[:150], y[:150]
     if weighting == "repeated rows":
         counts = np.random.RandomState(0).randint(1, 4, size=len(X))
         rows = np.repeat(np.arange(len(X)), counts)
-        return (X, y, counts), (X[rows], y[rows])
+        return (X, y, counts), (X[rows], y[rows]), len(rows) / effective_number(y, counts)
     if weighting == "sample_weight":
         weights = np.random.RandomState(0).uniform(0.2, 2, size=len(X))
-        return (X, y, weights), (X, y, weights)
-    return (X, y), (X, y)
+        same = weights * effective_number(y, weights) / weights.sum()
+        return (X, y, weights), (X, y, same), 1
+    return (X, y), (X, y), 1
 
 
 @tasks
 @activations
 @pytest.mark.parametrize("weighting", WEIGHTINGS)
 def test_lbfgs(task, activation, weighting, monkeypatch):
-    for_us, for_them = lbfgs_data(task, weighting)
+    for_us, for_them, times = lbfgs_data(task, weighting)
     params = LBFGS | {"activation": activation}
     with expected_warnings():
         ours = MLPDefaults(**params).fit(*for_us)
+    params = params | {"alpha": params["alpha"] * times}
     theirs, seen = watched_lbfgs(monkeypatch, params, *for_them)
     clipped = first_clipped(seen) is not None
     assert clipped == ((task, activation, weighting) in CLIPPED)
@@ -777,7 +818,7 @@ def test_a_batch_without_weight_has_no_say(alpha):
             fitted(MLPClassifier, params, X, y, sample_weight=weights)
     ours = fitted(MLPDefaults, params, X, y, sample_weight=weights)
     without = fitted(MLPDefaults, params, X[weights > 0], y[weights > 0])
-    assert ours.t_ == 75
+    assert ours.t_ == without.t_ == 50
     assert distance(ours, without) < 1e-12
 
 
