@@ -189,7 +189,7 @@ SCORERS = {
 
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("early_stopping", [False, True])
-@pytest.mark.parametrize("scoring", [None, "loss", *SCORERS, worst_class], ids=str)
+@pytest.mark.parametrize("scoring", [None, "loss", *SCORERS, worst_class])
 def test_scoring(scoring, early_stopping, weighted):
     X, y, X_val, y_val = split(IRIS, KINDS)
     weight = weights_for(y_val, weighted and scoring != "roc_auc_ovr")
