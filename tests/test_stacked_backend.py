@@ -51,6 +51,7 @@ FOREVER = 10**9
 def watchdog(monkeypatch):
     """Kill a test that hangs, fail one that leaves a thread, and let nobody lose patience."""
     monkeypatch.setattr(stacking, "PATIENCE", 1e9)
+    monkeypatch.setattr(stacking, "GRACE", 1e9)  # on a busy machine 1000 threads take their time
     monkeypatch.setattr(joblib, "cpu_count", lambda: 2)
     before = set(threading.enumerate())
     faulthandler.dump_traceback_later(120, exit=True)
