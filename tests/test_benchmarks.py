@@ -83,6 +83,7 @@ def assert_ratios(table: list[list[str]], ratio: str, above: str, below: str) ->
     np.testing.assert_allclose(column(table, ratio), expected, rtol=0.02, atol=0.006)
 
 
+@pytest.mark.slow
 def test_fit_speed(tmp_path):
     text = report("fit_speed.py", tmp_path, "--cases", "xor,iris", "--rounds", "1", "--epochs", "9")
     for word in ("--cases xor,iris", "- Machine: ", f"scikit-learn {find_version('sklearn')}"):

@@ -491,6 +491,7 @@ KILLED = """
     """
 
 
+@pytest.mark.slow
 @needs_protocol
 @pytest.mark.skipif(os.name != "posix", reason="kill -9 is POSIX's")
 @pytest.mark.parametrize(

@@ -36,6 +36,7 @@ def example(name: str, *options: str) -> list[str]:
     return run.stdout.splitlines()
 
 
+@pytest.mark.slow
 def test_a_search_on_a_cluster_of_two_processes():
     def score(model, X, y):
         brier = brier_score_loss(y, model.predict_proba(X)[:, 1])
@@ -64,6 +65,7 @@ def test_a_search_on_a_cluster_of_two_processes():
     assert_array_equal(remote.predict_proba(X), local.predict_proba(X))
 
 
+@pytest.mark.slow
 def test_the_example_of_a_cluster():
     local, remote, same, best = example("dask_search.py")
     assert local.startswith("27 fits, processes: 1, ")

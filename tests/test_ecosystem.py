@@ -54,6 +54,7 @@ def test_joblib_with_and_without_memory_map(tmp_path):
         copy[-1].partial_fit(X_test, y_test)
 
 
+@pytest.mark.slow
 def test_grid_search_in_two_processes_equals_one():
     grid = {
         "scratchmlpclassifier__hidden_layer_sizes": [(4,), (16,)],

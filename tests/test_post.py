@@ -498,8 +498,13 @@ XOR_SETTINGS = {
 
 @pytest.mark.parametrize(
     "settings",
-    [XOR_SETTINGS, {}, {"hidden_layer_sizes": (4,)}],
-    ids=["4 units", "defaults", "defaults with 4 units"],
+    [
+        pytest.param(XOR_SETTINGS, id="4 units"),
+        pytest.param({}, id="defaults"),
+        pytest.param(
+            {"hidden_layer_sizes": (4,)}, id="defaults with 4 units", marks=pytest.mark.slow
+        ),
+    ],
 )
 def test_xor_is_learnt_for_every_seed(settings):
     unsolved = []

@@ -44,7 +44,9 @@ def test_means_stay_when_the_betas_change():
             v = solver.beta_2 * v + (1 - solver.beta_2) * g**2
             size = 0.1 * math.sqrt(1 - solver.beta_2**7) / (1 - solver.beta_1**7)
             theta = theta - size * m / (np.sqrt(v) + 1e-8)
-    assert_allclose(found, theta, rtol=1e-12)
+    # Steps differ by 1e-14 where NumPy's power differs from Python's in the last bit of 0.999**7,
+    # since 1 less that is 0.007. A parameter that ends near 0 has come from about 1.
+    assert_allclose(found, theta, rtol=1e-12, atol=1e-12)
 
 
 def test_a_state_is_taken_over_to_the_last_bit_and_as_a_copy():

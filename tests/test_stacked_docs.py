@@ -23,6 +23,7 @@ def run(script, *options):
     ).stdout
 
 
+@pytest.mark.slow
 def test_search_speed(tmp_path):
     run("benchmarks/search_speed.py", "--cases=iris", "--rounds=1", "--epochs=2", "--out", tmp_path)
     lines = (tmp_path / "search_speed.md").read_text().splitlines()
@@ -68,6 +69,7 @@ def test_the_meeting_is_drawn(tmp_path):
     assert (tmp_path / "meeting.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
 def test_memory_is_weighed():
     lines = run("examples/stacked_search.py", "--memory", "--rows=2000", "--fits=20").splitlines()
