@@ -109,7 +109,9 @@ def test_centre_and_scale_are_those_of_the_values_within_bounds(kind, weights, c
     rng = np.random.RandomState(0)
     for n in [*range(1, 8), 39, 40, 120]:
         X = KINDS_OF_COLUMNS[kind](rng, n)[:, None].astype(float)
-        weight = {"none": None, "whole": rng.randint(4, size=n), "any": rng.uniform(size=n)}[weights]
+        weight = {"none": None, "whole": rng.randint(4, size=n), "any": rng.uniform(size=n)}[
+            weights
+        ]
         weight = None if weight is None else np.r_[2.0, weight[1:]]
         mean, scale = scaling_of(X, weight)
         found = learn_scaling(container(X), weight)
@@ -118,7 +120,9 @@ def test_centre_and_scale_are_those_of_the_values_within_bounds(kind, weights, c
 
 
 @given(
-    values=st.lists(st.sampled_from([-7, -1, 0, 0, 0, 1, 1, 2, 3, 50, 1e6]), min_size=1, max_size=9),
+    values=st.lists(
+        st.sampled_from([-7, -1, 0, 0, 0, 1, 1, 2, 3, 50, 1e6]), min_size=1, max_size=9
+    ),
     weights=st.lists(st.integers(0, 3), min_size=8, max_size=8),
 )
 def test_values_that_tie_and_bounds_that_are_met(values, weights):
@@ -246,7 +250,9 @@ def test_sparse_columns_keep_their_zeros(container):
 
 def mixed(n=40):
     """Columns that stay sparse beside raw numbers, in turn."""
-    return np.column_stack([table(n), counts(n), table(n, seed=1) + 2000])[:, np.arange(13) * 5 % 13]
+    return np.column_stack([table(n), counts(n), table(n, seed=1) + 2000])[
+        :, np.arange(13) * 5 % 13
+    ]
 
 
 @pytest.mark.parametrize("weighted", [False, True])

@@ -26,9 +26,7 @@ def evaluate(key, z, y, guard=None):
     guard = guard_for(key, z.shape[-1]) if guard is None else guard
     for i in range(len(z)):
         delta = z[i : i + 1].copy()
-        values.append(
-            LOSSES[key].value_and_delta(delta, y[i : i + 1], one, guard, Scratch(delta))
-        )
+        values.append(LOSSES[key].value_and_delta(delta, y[i : i + 1], one, guard, Scratch(delta)))
         deltas.append(delta)
     return np.array(values), np.concatenate(deltas)
 

@@ -244,7 +244,9 @@ def test_minibatches_pull_on_average_as_all_rows_do(task):
     def pull(cls, batch_size):
         model = fitted(cls, params | {"batch_size": batch_size}, X, y, sample_weight=weights)
         pairs = zip(parameters_of(model), parameters_of(start), strict=True)
-        return np.concatenate([(part - before).ravel() for part, before in pairs]) * batch_size / 150
+        return (
+            np.concatenate([(part - before).ravel() for part, before in pairs]) * batch_size / 150
+        )
 
     whole = pull(MLPClassifier if TAKES_WEIGHTS else MLPDefaults, 150)
     size = np.abs(whole).max()
