@@ -110,8 +110,8 @@ def _sum(rows):
 
 def _quantile(rows, share):
     """Smallest value that at least this share of the weight does not exceed."""
-    passed = 0
+    passed, enough = 0, share * _sum(rows)
     for x, w in sorted(rows):
         passed += w
-        if passed >= share * _sum(rows):
+        if passed >= enough:
             return x

@@ -133,7 +133,7 @@ def test_nothing_decays_before_the_noise_is_known(early_stopping):
 
 STILL = {"learning_rate": "constant", "learning_rate_init": 0.02, "n_iter_no_change": np.inf}
 STILL |= {"epsilon": 1e12}
-"""With this epsilon the gradient moves nothing; an update takes off 0.4 times 5 / 250 of the weights
+"""With this epsilon the gradient moves nothing; an update takes off 0.4 times 5 / 250 of weights
 all the same, times the noise: 0.02 is 0.4 of the rate that "auto" would be."""
 
 AUTO_DECAY = 5 / (0.05 * 250)

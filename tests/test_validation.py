@@ -1,7 +1,6 @@
 """Validation: rows of your own or set aside, their losses and scores, and the best epoch."""
 
 import math
-import re
 import warnings
 
 import numpy as np

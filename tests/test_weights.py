@@ -1,4 +1,4 @@
-"""Weights: their unit, rows that are absent or come twice, what rows are worth, and their classes."""
+"""Weights: their unit, rows that are absent or come twice, what rows are worth, their classes."""
 
 import math
 import warnings
@@ -205,7 +205,7 @@ def test_effective_number(target, weights):
 
 @targets
 def test_rows_are_worth_their_number_if_their_classes_weigh_alike(target):
-    X, y = TARGETS[target]
+    _, y = TARGETS[target]
     task = task_of(y)
     encoded = task.encode(y, float)
     weight = np.where(encoded[:, :1] == 1, 0.01, 50.0)
