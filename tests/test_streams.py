@@ -313,7 +313,7 @@ def test_a_call_writes_on_the_loss_curve_and_does_not_read_it(solver):
 def test_a_call_that_fails_writes_nothing_on_the_loss_curve():
     model = make().partial_fit(IRIS, KINDS, classes=[0, 1, 2])
     curve = list(model.loss_curve_)
-    with pytest.raises(ValueError, match="not in `self.classes_`"):
+    with pytest.raises(ValueError, match=r"not in `self\.classes_`"):
         model.partial_fit(IRIS, KINDS + 1)
     with pytest.raises(ValueError, match="overflowed"):
         big = make(activation="identity", solver="sgd", learning_rate_init=1e300, **PLAIN)
