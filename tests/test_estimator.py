@@ -209,7 +209,7 @@ def test_a_fit_that_goes_on_takes_no_longer_steps():
     assert clf.partial_fit(X_iris, y_iris, classes=[0, 1, 2]).learning_rate_init_ == 0.01
 
 
-@pytest.mark.parametrize("sizes", [5, [5], (5,), np.array([5]), np.int64(5)], ids=repr)
+@pytest.mark.parametrize("sizes", [5, [5], (5,), np.array([5]), np.int64(5), np.array(5)], ids=repr)
 def test_hidden_layer_sizes_may_be_an_int_or_any_sequence(sizes):
     clf = quick(hidden_layer_sizes=sizes).fit(X_iris, y_iris)
     assert_array_equal(clf.coefs_[0], quick(hidden_layer_sizes=(5,)).fit(X_iris, y_iris).coefs_[0])
@@ -234,7 +234,7 @@ def test_floats_keep_their_precision(dtype, solver):
     assert_allclose(clf.predict_proba(X_iris), double.predict_proba(X_iris), atol=5e-3)
 
 
-@pytest.mark.parametrize("dtype", ["float32", np.float32, "float64", np.float64])
+@pytest.mark.parametrize("dtype", ["float32", np.float32, "float64", np.float64, X_iris.dtype])
 def test_dtype_is_what_is_computed_in_whatever_comes(dtype):
     wanted = np.dtype(dtype)
     expected = quick().fit(X_iris.astype(wanted), y_iris)

@@ -187,6 +187,33 @@ def test_a_table_with_words():
     assert_array_equal(label, model.predict(table))
 
 
+@pytest.mark.parametrize("code", [(-1, 1), (1, 2), (0, 255), (-7, -3)])
+def test_labels_in_other_codes(code):
+    X, Y = DIGITS[:300], np.array(code)[LABELS[:300]]
+    model = classifier().fit(X, Y)
+    label, p = run(model, X, options=ARRAYS)
+    assert label.dtype == np.int64
+    assert set(np.unique(label)) == set(code)
+    assert_array_equal(label, model.predict(X))
+    assert_allclose(p, model.predict_proba(X), atol=1e-9)
+
+
+@pytest.mark.parametrize("large", [2**63 - 1, 2**63, 2**64 - 1])
+def test_class_numbers_that_onnx_does_not_have(large):
+    X, y = IRIS[0], np.array([3, 70, large], dtype=np.uint64)[IRIS[1]]
+    model = classifier().fit(X, y)
+    if large < 2**63:
+        assert_same(model, X)
+        return
+    with pytest.raises(
+        ValueError, match=rf"{large}\S* do not fit into ONNX's 64-bit integers. Give"
+    ):
+        to_onnx(model, X[:1], options=ARRAYS)
+    number, p = run(model, X, options={"nocl": True, **ARRAYS})
+    assert_array_equal(model.classes_[number], model.predict(X))
+    assert_allclose(p, model.predict_proba(X), atol=1e-9)
+
+
 # ---------------------------------------------------------------- bad input
 
 

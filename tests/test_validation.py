@@ -12,7 +12,7 @@ from judges import loss_of
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import get_scorer
+from sklearn.metrics import get_scorer, make_scorer
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -220,6 +220,48 @@ def test_a_score_that_is_no_number_is_an_error(score, what, early_stopping):
     assert not hasattr(model, "coefs_")
 
 
+def plain_scorer(model, X, y):
+    """A scorer of one's own that takes no weights."""
+    return (model.predict(X) == y).mean()
+
+
+class Scorer:
+    """Another one, which is no function."""
+
+    def __call__(self, model, X, y):
+        return plain_scorer(model, X, y)
+
+
+@pytest.mark.parametrize("scoring", [plain_scorer, Scorer(), "max_error_free"], ids=str)
+@pytest.mark.parametrize("weights", ["of classes", "of rows", "of both"])
+def test_a_scorer_that_takes_no_weights_is_given_none(weights, scoring):
+    if scoring == "max_error_free":  # one of scikit-learn's making, of a metric without weights
+        scoring = make_scorer(lambda y, predicted: (y == predicted).mean())
+    X, y, X_val, y_val = split(IRIS, KINDS)
+    of_rows, of_val = (weights_for(part, weights != "of classes") for part in (y, y_val))
+    class_weight = None if weights == "of rows" else "balanced"
+    model = make(early_stopping=True, scoring=scoring, class_weight=class_weight)
+    own = {"X_val": X_val, "y_val": y_val, "sample_weight_val": of_val}
+    fit(model, X, y, sample_weight=of_rows, **own)
+    assert model.best_validation_score_ == (model.predict(X_val) == y_val).mean()
+    assert model.score(X_val, y_val, of_val) != model.score(X_val, y_val) or of_val is None
+
+
+def test_what_takes_weights_is_given_them_also_among_others():
+    X, y, X_val, y_val = split(IRIS, KINDS)
+    weight, seen = weights_for(y_val, True), []
+
+    def scorer(model, X, y, **weights):
+        seen.append(weights)
+        return model.score(X, y, **weights)
+
+    own = {"X_val": X_val, "y_val": y_val, "sample_weight_val": weight}
+    model = fit(make(early_stopping=True, scoring=scorer), X, y, **own)
+    assert all(given.keys() == {"sample_weight"} for given in seen)
+    assert_array_equal(seen[-1]["sample_weight"], weight)
+    assert model.best_validation_score_ == pytest.approx(model.score(X_val, y_val, weight))
+
+
 # ---------------------------------------------------------------- early stopping
 
 
@@ -328,6 +370,44 @@ def test_a_pipeline_hands_on_what_it_is_told_to_without_routing():
     fit(pipeline, X, y, **{name + "X_val": X_val, name + "y_val": y_val})
     expected = loss_by_hand(pipeline[-1], X_val, y_val, y)
     assert pipeline[-1].validation_loss_curve_[-1] == pytest.approx(expected, rel=1e-9)
+
+
+def test_a_pipeline_that_does_not_transform_the_validation_rows_is_told():
+    X, y, X_val, y_val = split(CANCER, BENIGN)
+    name = "scratchmlpclassifier__"
+    pipeline = make_pipeline(StandardScaler(), make())
+    with pytest.warns(
+        UserWarning, match=r"median of X_val is outside.*transform_input=\['X_val'\]"
+    ):
+        pipeline.fit(X, y, **{name + "X_val": X_val, name + "y_val": y_val})
+    ready = pipeline[0].transform(X_val)
+    fit(pipeline, X, y, **{name + "X_val": ready, name + "y_val": y_val})  # and no warning
+
+
+@pytest.mark.parametrize("container", [np.asarray, sp.csr_matrix, sp.csr_array, sp.csc_array])
+@pytest.mark.parametrize("shift", [-1, 1])
+@pytest.mark.parametrize(("n_columns", "told"), [(0, False), (2, False), (3, True), (8, True)])
+def test_it_is_told_if_more_than_a_quarter_of_the_columns_are_elsewhere(
+    n_columns, told, shift, container
+):
+    rng = np.random.RandomState(0)
+    X, X_val, y = (
+        rng.uniform(1, 2, size=(90, 8)),
+        rng.uniform(1, 2, size=(60, 8)),
+        np.arange(90) % 2,
+    )
+    X[:, 1] = 1.5
+    X_val[:, 1] = 1.5
+    for table in (X, X_val):
+        table[:, 4:] *= 100
+    X_val[:25] += 7  # what a few rows have makes no difference
+    X_val[:, 8 - n_columns :] += 200 * shift
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        make(max_iter=3).fit(container(X), y, X_val=container(X_val), y_val=y[:60])
+    found = [warning for warning in caught if "median of X_val" in str(warning.message)]
+    assert len(found) == told
+    assert {warning.filename for warning in found} <= {__file__}
 
 
 # ---------------------------------------------------------------- errors
