@@ -40,10 +40,10 @@ def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
 def is_one_of_many() -> bool:
     """Tell whether a fit is made by what makes several, such as a search, and not by the user.
 
-    A Pipeline that ends in the network makes one, and does not count.
+    A Pipeline that ends in the network makes one, and does not count. Estimators of others may
+    stand in between.
     """
-    for frame in _callers():
-        file = frame.f_code.co_filename
-        if not file.startswith((OURS, *ONE_FIT)):
-            return file.startswith((SKLEARN, JOBLIB))
-    return False
+    files = [frame.f_code.co_filename for frame in _callers()]
+    return any(
+        file.startswith((SKLEARN, JOBLIB)) and not file.startswith(ONE_FIT) for file in files
+    )

@@ -47,6 +47,10 @@ _ZEROS_ALLOWED: dict[str, Any] = (
 )
 
 
+#: Sum of weights up to which those of many calls can be added up.
+LARGEST_SUM = 1e300
+
+
 def check_sample_weight(sample_weight: ArrayLike, X: NDArray) -> NDArray:
     """Validate weights of the rows of X; return them as an array (n,) of float64.
 
@@ -65,8 +69,11 @@ def check_sample_weight(sample_weight: ArrayLike, X: NDArray) -> NDArray:
         raise ValueError("sample_weight is zero for every row. At least one must be positive.")
     with np.errstate(over="ignore"):
         total = weights.sum()
-    if not np.isfinite(total):
-        raise ValueError("The sum of sample_weight is too large for its dtype. Scale it down.")
+    if total > LARGEST_SUM:
+        raise ValueError(
+            f"The sum of sample_weight is too large, {total:.3g}. Scale it down: the unit of weights "
+            "does not matter."
+        )
     return weights
 
 

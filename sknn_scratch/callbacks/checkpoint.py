@@ -177,6 +177,8 @@ class Checkpoint:
                 return
             written = time.monotonic()
             try:
+                if path.is_dir():
+                    raise IsADirectoryError(f"{path} is a folder now")
                 if _version_of(path) not in (known, None):
                     trouble = (
                         "it was written by another fit meanwhile. Give each fit that runs at the "

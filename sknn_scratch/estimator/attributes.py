@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from sknn_scratch.network.model import Network
@@ -29,7 +30,7 @@ class NetworkAttributes:
     @coefs_.setter
     def coefs_(self, coefs: list[NDArray]) -> None:
         if self.__sklearn_is_fitted__():
-            self.network_ = replace(self.network_, coefs=coefs)
+            self.network_ = replace(self.network_, coefs=[np.asarray(W) for W in coefs])
         else:
             self._assign("coefs_", coefs)
 
@@ -41,7 +42,7 @@ class NetworkAttributes:
     @intercepts_.setter
     def intercepts_(self, intercepts: list[NDArray]) -> None:
         if self.__sklearn_is_fitted__():
-            self.network_ = replace(self.network_, intercepts=intercepts)
+            self.network_ = replace(self.network_, intercepts=[np.asarray(b) for b in intercepts])
         else:
             self._assign("intercepts_", intercepts)
 

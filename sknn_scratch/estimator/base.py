@@ -6,6 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 from sklearn.utils import Tags, column_or_1d
 from sklearn.utils.metaestimators import available_if
@@ -237,6 +238,8 @@ class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
             order=None if self.scale_features else "C",
             reset=reset,
         )
+        if issparse(y):  # targets are dense
+            y = y.toarray()
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         return X, y

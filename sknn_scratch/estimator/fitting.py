@@ -19,7 +19,7 @@ from sknn_scratch.estimator.plan import (
     stops_early,
 )
 from sknn_scratch.estimator.report import print_epoch
-from sknn_scratch.estimator.rows import Table, hold_out, rows_of, set_aside, with_weight
+from sknn_scratch.estimator.rows import Rows, Table, hold_out, rows_of, set_aside, with_weight
 from sknn_scratch.estimator.targets import Classification
 from sknn_scratch.network.features import FeatureMap, learn_scaling
 from sknn_scratch.network.initialisation import initial_theta
@@ -71,15 +71,9 @@ def plan_fit(
     rows = rows_of(table, task, features, dtype)
     sizes = (rows.inputs.shape[1], *hidden_sizes(estimator), task.n_outputs)
     network = Architecture(sizes, estimator.activation, task.output, estimator.loss)
-    assigned = getattr(estimator, "_assigned", {})
-    if mode.again:
-        theta = _theta_of(estimator, estimator.network_.coefs, estimator.network_.intercepts, sizes)
-    elif {"coefs_", "intercepts_"} <= assigned.keys() and (mode.partial or estimator.warm_start):
-        theta = _theta_of(estimator, assigned["coefs_"], assigned["intercepts_"], sizes)
-    else:
-        theta = initial_theta(network, estimator.init, rows.inputs, table.sample_weight, rng, dtype)
+    theta = _first_theta(estimator, network, rows, mode, rng)
     early = not mode.partial and stops_early(
-        estimator, table.X.shape[0], has_validation=validation is not None
+        estimator, table.n_live, has_validation=validation is not None
     )
     held_out = train_rows = validation_rows = None
     if validation is not None:
@@ -123,6 +117,20 @@ def plan_fit(
         callbacks=[print_epoch] if estimator.verbose else [],
     )
     return Fit(mode, plan, job, features, history, rng)
+
+
+def _first_theta(
+    estimator: Any, network: Architecture, rows: Rows, mode: Mode, rng: np.random.RandomState
+) -> NDArray:
+    """Return the parameters to start from: of a fit, assigned by hand, or drawn."""
+    assigned = getattr(estimator, "_assigned", {})
+    if mode.again:
+        fitted = estimator.network_
+        return _theta_of(estimator, fitted.coefs, fitted.intercepts, network.sizes)
+    if {"coefs_", "intercepts_"} <= assigned.keys() and (mode.partial or estimator.warm_start):
+        return _theta_of(estimator, assigned["coefs_"], assigned["intercepts_"], network.sizes)
+    weight, dtype = rows.table.sample_weight, rows.targets.dtype
+    return initial_theta(network, estimator.init, rows.inputs, weight, rng, dtype)
 
 
 def _scaling(estimator: Any, table: Table, mode: Mode) -> StreamScaling:

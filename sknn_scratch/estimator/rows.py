@@ -40,6 +40,13 @@ class Table(NamedTuple):
     label_weight: NDArray | None
     """Weights of the labels of the rows by their classes, (n, n_labels); None for one label."""
 
+    @property
+    def n_live(self) -> int:
+        """Rows with a weight."""
+        weight = self.sample_weight
+        n: int = self.X.shape[0] if weight is None else int(np.count_nonzero(weight))
+        return n
+
 
 class Rows(NamedTuple):
     """Rows as they came, and what the network sees of them."""
@@ -98,7 +105,9 @@ def set_aside(
     train, validation = train_test_split(
         np.arange(n), random_state=rng, test_size=fraction, stratify=task.stratify(rows.targets)
     )
-    if len(kept := task.rows_to_keep(y, train, validation)):
+    # A row of weight zero is none that a class could be learnt from.
+    live = [part if weight is None else part[weight[part] > 0] for part in (train, validation)]
+    if len(kept := task.rows_to_keep(y, *live)):
         train = np.concatenate([train, kept])
         validation = np.setdiff1d(validation, kept)
     if len(validation) < 2:
@@ -167,6 +176,8 @@ def _score_by_scorer(
 ) -> Score:
     """Score by a scorer of scikit-learn, which is given an estimator that has the network."""
     scorer, probe = check_scoring(estimator, estimator.scoring), copy(estimator)
+    y, task = task.for_scorers(y)
+    probe._task = task
     remedy = (
         "Raise validation_fraction, give X_val and y_val with rows of every class, or choose a "
         "scorer that does without."

@@ -4,14 +4,12 @@ A task is one object for one kind of labels. It knows the classes, how many outp
 and of which kind, and all that depends on them.
 """
 
-import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
-from scipy.sparse import issparse
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 
@@ -86,7 +84,7 @@ class Classification:
         targets : ndarray of shape (n, n_outputs)
         weight : ndarray of shape (n, 1) or (n, n_outputs), or None
         """
-        if weight is None:
+        if weight is None or not weight.any():
             return float(len(targets))
         return float(_kish(targets, weight).sum())
 
@@ -97,6 +95,10 @@ class Classification:
     def missing(self, y: NDArray) -> list:
         """List the classes of which y has no row."""
         return np.setdiff1d(self.classes, y).tolist()
+
+    def for_scorers(self, y: NDArray) -> tuple[NDArray, Self]:
+        """Return labels, and the task that gives predictions, as scikit-learn's scorers expect."""
+        return y, self
 
     def check_kind(self, y: Any) -> None:
         """Raise a ValueError if y is of another kind than this task."""
@@ -198,8 +200,7 @@ class Multilabel(Classification):
 
     def encode(self, y: Any, dtype: DTypeLike) -> NDArray:
         """Turn an indicator matrix into targets 0 or 1, (n, n_labels)."""
-        Y = y.toarray() if issparse(y) else y
-        return np.ascontiguousarray(Y == self.codes[1], dtype=dtype)
+        return np.ascontiguousarray(y == self.codes[1], dtype=dtype)
 
     def decode(self, p: NDArray) -> NDArray:
         """Turn probabilities of the labels, (n, n_labels), into an indicator matrix."""
@@ -220,7 +221,11 @@ class Multilabel(Classification):
         if class_weight == "balanced":
             counts = np.stack([n - present, present], axis=-1)
             absent_present = n / (2 * np.maximum(counts, 1))
-        elif isinstance(class_weight, list) and len(class_weight) == Y.shape[1]:
+        elif (
+            isinstance(class_weight, list)
+            and len(class_weight) == Y.shape[1]
+            and all(isinstance(weights, dict) for weights in class_weight)
+        ):
             codes = np.array(self.codes)
             absent_present = np.array([_weights_of(weights, codes) for weights in class_weight])
         else:
@@ -242,6 +247,10 @@ class Multilabel(Classification):
         share = self.encode(y, float).mean(axis=0)
         return np.flatnonzero((share == 0) | (share == 1)).tolist()
 
+    def for_scorers(self, y: NDArray) -> tuple[NDArray, Self]:
+        """Return an indicator matrix of zeros and ones, and the task that predicts such."""
+        return self.encode(y, int), replace(self, codes=(0, 1))
+
     def check_same_classes(self, y: Any) -> None:
         """Raise a ValueError unless y has these labels, in the same codes."""
         super().check_same_classes(y)
@@ -250,6 +259,11 @@ class Multilabel(Classification):
     def check_known_classes(self, y: Any) -> None:
         """Raise a ValueError if y has other labels, or other codes."""
         super().check_known_classes(y)
+        if y.shape[1] != len(self.classes):
+            raise ValueError(
+                f"`y` has {y.shape[1]} labels, but `classes` names {len(self.classes)}. An "
+                "indicator matrix has a column for each, also where nobody has the label."
+            )
         self._check_codes("y", y)
 
     def _check_codes(self, name: str, y: Any) -> None:
@@ -321,18 +335,16 @@ def _multilabel(columns: NDArray, y: Any) -> Multilabel:
     if len(values) != 2:
         raise ValueError(
             f"`y` is an indicator matrix (multilabel) in which every value is {min(values)}. "
-            "Allowed are 0 and 1, or two other numbers that both occur. Recode it to 0 and 1."
+            "Allowed are 0 and 1, or two other numbers that both occur, in a stream in its first "
+            "part. Recode it to 0 and 1."
         )
     absent, present = sorted(values)
     return Multilabel(columns.astype(object), (absent, present))
 
 
-def _values(y: Any) -> set[int]:
-    """Values that occur in an indicator matrix, dense or sparse."""
-    if not issparse(y):
-        return {int(value) for value in np.unique(y)}
-    implicit = {0} if y.nnz < math.prod(y.shape) else set()
-    return implicit | {int(value) for value in np.unique(y.data)}
+def _values(y: NDArray) -> set[int]:
+    """Values that occur in an indicator matrix."""
+    return {int(value) for value in np.unique(y)}
 
 
 def _task(name: str, classes: NDArray) -> Classification:
@@ -352,7 +364,8 @@ def is_multilabel(y: Any) -> bool:
 
 def _kish(targets: NDArray, weight: NDArray) -> NDArray:
     """Effective number of the rows with each target, (n_outputs,)."""
-    weight = weight.astype(np.float64)
+    largest = weight.max(axis=0)
+    weight = weight / np.where(largest > 0, largest, 1)  # of very small ones the squares vanish
     squares = (weight**2 * targets).sum(axis=0)
     sums = (weight * targets).sum(axis=0)
     return np.divide(sums**2, squares, out=np.zeros_like(sums), where=squares > 0)
@@ -360,7 +373,7 @@ def _kish(targets: NDArray, weight: NDArray) -> NDArray:
 
 def _of_both(targets: NDArray, weight: NDArray | None) -> float:
     """Effective number of the rows with and without a target, the mean over the outputs."""
-    if weight is None:
+    if weight is None or not weight.any():
         return float(len(targets))
     return float((_kish(targets, weight) + _kish(1 - targets, weight)).mean())
 

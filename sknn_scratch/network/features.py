@@ -30,7 +30,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from scipy.sparse import csr_matrix, issparse
-from sklearn.utils.sparsefuncs import inplace_column_scale
 
 #: Scaled values are clipped smoothly to this, up and down.
 BOUND = 3.5
@@ -98,14 +97,16 @@ def _scaled(X: NDArray, dtype: DTypeLike, mean: NDArray, scale: NDArray) -> NDAr
 
 
 def _map_sparse(X: Any, dtype: DTypeLike, mean: NDArray, scale: NDArray) -> Any:
-    x = X.astype(dtype, copy=True)
-    x.sum_duplicates()
-    inplace_column_scale(x, 1 / scale)
-    clip_smoothly(x.data)
+    X = X.copy()
+    X.sum_duplicates()
+    with np.errstate(over="ignore"):
+        data = (X.data / scale[X.indices]).astype(dtype, copy=False)
+    clip_smoothly(data)
     filled = np.flatnonzero(mean)
+    data[np.isin(X.indices, filled)] = 0
+    x = csr_matrix((data, X.indices, X.indptr), shape=X.shape)
     if not len(filled):
         return x
-    x.data[np.isin(x.indices, filled)] = 0
     part = FeatureMap(mean[filled], scale[filled])(X[:, filled].toarray(), dtype)
     at = np.arange(len(part) + 1) * len(filled)
     columns = np.tile(filled, len(part))

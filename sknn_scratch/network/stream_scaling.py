@@ -5,7 +5,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import issparse, vstack
+from scipy.sparse import csr_matrix, issparse, vstack
 
 from sknn_scratch.network.features import FeatureMap, column_range, learn_scaling
 
@@ -53,7 +53,10 @@ class StreamScaling:
         live = live[: ENOUGH_ROWS - n_before]
         rows, weight = X[live], sample_weight[live]
         if self.rows is not None and self.sample_weight is not None:
-            rows = vstack([self.rows, rows], "csr") if issparse(X) else np.vstack([self.rows, rows])
+            if issparse(X) or issparse(self.rows):
+                rows = vstack([csr_matrix(self.rows), csr_matrix(rows)], "csr")
+            else:
+                rows = np.vstack([self.rows, rows])
             weight = np.concatenate([self.sample_weight, weight])
         n = rows.shape[0]
         grown = replace(self, rows=rows, sample_weight=weight)
