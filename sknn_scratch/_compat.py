@@ -71,8 +71,8 @@ def check_sample_weight(sample_weight: ArrayLike, X: NDArray) -> NDArray:
         total = weights.sum()
     if total > LARGEST_SUM:
         raise ValueError(
-            f"The sum of sample_weight is too large, {total:.3g}. Scale it down: the unit of weights "
-            "does not matter."
+            f"The sum of sample_weight is too large, {total:.3g}. Scale it down: the unit of "
+            "weights does not matter."
         )
     return weights
 

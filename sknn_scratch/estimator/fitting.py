@@ -84,6 +84,11 @@ def plan_fit(
     check_batch_size(estimator, len(rows.targets) if train_rows is None else len(train_rows))
     train_rows = with_weight(table, train_rows)
     history = history_of(*rows.of(train_rows), scaling)
+    if not mode.partial and not history.weight.all():
+        raise ValueError(
+            f"class_weight={estimator.class_weight!r} leaves no row with a weight for the labels "
+            f"{np.flatnonzero(history.weight == 0).tolist()}. Give the class that y has a weight."
+        )
     if mode.again and mode.partial:
         history = estimator._history + history
     rows = rows._replace(weight=history.normalised(rows.weight, len(rows.targets)))

@@ -58,6 +58,9 @@ MOST_PATIENCE = 8.0
 SHRINKAGE_TIMES_ROWS = 5.0
 FEWEST_ROWS = 250
 
+#: What an update takes off at most, at a rate far above "auto".
+MOST_SHRINKAGE = 0.1
+
 #: Bounds of :func:`input_dropout_for`.
 FEWEST_FEATURES = 10
 FREE_FEATURES_PER_ROW = 0.05
@@ -134,7 +137,7 @@ def make_plan(
     if isinstance(dropout, str):
         dropout = input_dropout_for(sizes[0], effective_n)
     if isinstance(decay, str):
-        decay = weight_decay_for(effective_n, auto_rate)
+        decay = min(weight_decay_for(effective_n, auto_rate), MOST_SHRINKAGE / rate)
     return Plan(
         batch_size=batch_size,
         max_iter=max_iter,
@@ -161,7 +164,7 @@ def hidden_sizes(parameters: Any) -> tuple[int, ...]:
     given = parameters.hidden_layer_sizes
     if isinstance(given, np.ndarray):  # maybe without an axis: np.array(200)
         given = given.tolist()
-    sizes: list[Any] = [given] if isinstance(given, Integral) else list(cast(Sequence, given))
+    sizes: list[Any] = [given] if np.isscalar(given) else list(cast(Sequence, given))
     for size in sizes:
         if not isinstance(size, Integral) or isinstance(size, bool) or size < 1:
             raise InvalidParameterError(

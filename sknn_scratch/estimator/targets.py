@@ -213,8 +213,8 @@ class Multilabel(Classification):
     def class_weights(self, class_weight: ClassWeight, y: Any) -> NDArray:
         """Weigh each row and label of y, (n, n_labels), by whether it is there; one dict a label.
 
-        A label's weights are 1 on average: they weigh its two classes against each other, and not
-        the label against others.
+        In the loss they become 1 on average, label by label: so they weigh its two classes against
+        each other, and not the label against others.
         """
         Y = self.encode(y, int)
         n, present = len(Y), Y.sum(axis=0)
@@ -233,14 +233,13 @@ class Multilabel(Classification):
                 f"class_weight must be 'balanced' or a list of one dict a label, {Y.shape[1]} in "
                 f"all, for multilabel y, got {class_weight!r}."
             )
-        weights = absent_present[np.arange(Y.shape[1]), Y]
-        mean = weights.mean(axis=0)
-        if not mean.all():
+        if not absent_present.any(axis=-1).all():
             raise ValueError(
                 f"class_weight={class_weight!r} leaves no row with a weight for the labels "
-                f"{np.flatnonzero(mean == 0).tolist()}. Give the class that y has a weight."
+                f"{np.flatnonzero(~absent_present.any(axis=-1)).tolist()}. Give one of the two "
+                "classes a weight."
             )
-        return weights / mean
+        return absent_present[np.arange(Y.shape[1]), Y]
 
     def missing(self, y: NDArray) -> list:
         """List the labels that no row of y has, or that every row has."""
