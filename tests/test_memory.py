@@ -1,0 +1,68 @@
+"""Memory of a fit: one scaled copy of X and little more, and of X as it comes none."""
+
+import gc
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from sknn_scratch import ScratchMLPClassifier
+
+# One epoch does not get far.
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+N, D = 40_000, 100
+
+
+def peak(X, *, partial=False, more=None, **settings):
+    """Bytes that a fit of one epoch holds at most, by those of X."""
+    y = (X[:, 0] > 0.5).astype(int)
+    y += (X[:, 0] > 0.8) if settings.pop("classes", 2) == 3 else 0
+    model = ScratchMLPClassifier((4,), max_iter=1, batch_size=2000, random_state=0, **settings)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        if partial:
+            model.partial_fit(X, y, classes=[0, 1])
+        else:
+            model.fit(X, y, **(more or {}))
+        return tracemalloc.get_traced_memory()[1] / X.nbytes
+    finally:
+        tracemalloc.stop()
+
+
+def table(dtype):
+    return np.random.RandomState(0).rand(N, D).astype(dtype)
+
+
+WEIGHTS = np.random.RandomState(0).rand(N)
+WITH_ZEROS = np.where(WEIGHTS < 0.3, 0, WEIGHTS)
+FITS = {
+    "defaults": {},
+    "sgd": {"solver": "sgd"},
+    "inputs left out": {"input_dropout": 0.1},
+    "early stopping": {"early_stopping": True},
+    "early stopping, where there are many rows": {"early_stopping": "auto"},
+    "early stopping, three classes": {"early_stopping": True, "classes": 3},
+    "weights": {"more": {"sample_weight": WEIGHTS}},
+    "weights of zero": {"early_stopping": True, "more": {"sample_weight": WITH_ZEROS}},
+    "classes balanced": {"class_weight": "balanced"},
+    "partial_fit": {"partial": True},
+}
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("fit", FITS)
+def test_a_fit_takes_one_copy_of_the_table_and_little_more(fit, dtype):
+    assert 0.9 < peak(table(dtype), **FITS[fit]) < 1.3
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("fit", FITS)
+def test_a_table_that_is_not_scaled_is_not_copied(fit, dtype):
+    held_out = 0.1 if "early" in fit or "zero" in fit else 0
+    assert peak(table(dtype), scale_features=False, **FITS[fit]) < 0.2 + 1.5 * held_out
+
+
+def test_in_another_type_the_copy_is_of_that_type():
+    assert 0.45 < peak(table(np.float64), dtype="float32") < 0.7
