@@ -232,7 +232,7 @@ class Scorer:
         return plain_scorer(model, X, y)
 
 
-@pytest.mark.parametrize("scoring", [plain_scorer, Scorer(), "max_error_free"], ids=str)
+@pytest.mark.parametrize("scoring", [plain_scorer, Scorer(), "max_error_free"])
 @pytest.mark.parametrize("weights", ["of classes", "of rows", "of both"])
 def test_a_scorer_that_takes_no_weights_is_given_none(weights, scoring):
     if scoring == "max_error_free":  # one of scikit-learn's making, of a metric without weights
