@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from jobs import PLAIN
 from judges import bounded, scaled, scaling_of
 from numpy.testing import assert_allclose, assert_array_equal
-from sklearn.datasets import load_wine
+from sklearn.datasets import load_breast_cancer, load_wine
 from sklearn.preprocessing import StandardScaler
 
 from sknn_scratch import ScratchMLPClassifier
@@ -372,6 +372,26 @@ def test_a_raw_table_equals_a_scaled_table_in_front(settings):
     for a, b in pairs:
         assert_allclose(a, b, atol=1e-6)
     assert inside.score(WINE[TEST], KINDS[TEST]) > 0.9
+
+
+@pytest.mark.parametrize("container", [np.asarray, sp.csr_matrix])
+def test_cells_in_a_wrong_unit_cost_next_to_nothing(container):
+    X, y = load_breast_cancer(return_X_y=True)
+    test = np.arange(569) % 3 == 0
+    slips = X[~test].copy()
+    slips[np.arange(30), np.arange(30)] = 1000 * X[~test].max(axis=0)  # one cell a column
+    right, wrong = (
+        ScratchMLPClassifier((40,), random_state=0).fit(container(table), y[~test])
+        for table in (X[~test], slips)
+    )
+    p, q = (clf.predict_proba(X[test])[:, 1] for clf in (right, wrong))
+    assert ((q - y[test]) ** 2).mean() < ((p - y[test]) ** 2).mean() + 0.005
+    assert wrong.score(X[test], y[test]) > 0.95
+    # Divided by deviations in which the slips count, the columns would say nothing.
+    scaler = StandardScaler().fit(slips)
+    blind = ScratchMLPClassifier((40,), scale_features=False, random_state=0)
+    blind.fit(scaler.transform(slips), y[~test])
+    assert blind.score(scaler.transform(X[test]), y[test]) < 0.9
 
 
 def test_the_unit_of_measure_does_not_matter():

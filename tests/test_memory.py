@@ -4,6 +4,7 @@ import gc
 import tracemalloc
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from sknn_scratch import ScratchMLPClassifier
@@ -31,8 +32,8 @@ def peak(X, *, partial=False, more=None, **settings):
         tracemalloc.stop()
 
 
-def table(dtype):
-    return np.random.RandomState(0).rand(N, D).astype(dtype)
+def table(dtype, order="C"):
+    return np.random.RandomState(0).rand(N, D).astype(dtype, order=order)
 
 
 WEIGHTS = np.random.RandomState(0).rand(N)
@@ -62,6 +63,19 @@ def test_a_fit_takes_one_copy_of_the_table_and_little_more(fit, dtype):
 def test_a_table_that_is_not_scaled_is_not_copied(fit, dtype):
     held_out = 0.1 if "early" in fit or "zero" in fit else 0
     assert peak(table(dtype), scale_features=False, **FITS[fit]) < 0.2 + 1.5 * held_out
+
+
+@pytest.mark.parametrize("container", [np.asarray, pd.DataFrame])
+def test_of_columns_that_lie_side_by_side_there_is_no_other_copy(container):
+    X = table(np.float64, "F")
+    y, given = (X[:, 0] > 0.5).astype(int), container(X)
+    model = ScratchMLPClassifier((4,), max_iter=1, batch_size=2000, random_state=0)
+    gc.collect()
+    tracemalloc.start()
+    model.fit(given, y)
+    found = tracemalloc.get_traced_memory()[1] / X.nbytes
+    tracemalloc.stop()
+    assert 0.9 < found < 1.3
 
 
 def test_in_another_type_the_copy_is_of_that_type():

@@ -116,9 +116,17 @@ def test_the_first_quarter_is_one_epoch_at_least(max_iter):
 
 def test_there_is_no_more_noise_than_there_is_variation():
     y = np.random.RandomState(0).permutation(KINDS)
-    model = fit(make(learning_rate_init=3.0), IRIS, y)
+    model = fit(make(learning_rate_init=0.3), IRIS, y)
     assert model.loss_curve_[2] > chance_of("guarded_squared_error", y)
     assert model.weight_decay_ == pytest.approx(5 / (auto_rate(12, 150) * 250), rel=1e-12)
+
+
+@pytest.mark.parametrize(("rate", "bounded"), [(0.4, False), (0.6, True), (3.0, True), (1e6, True)])
+def test_no_update_takes_more_than_a_tenth_off(rate, bounded):
+    y = np.random.RandomState(0).permutation(KINDS)
+    model = fit(make(learning_rate_init=rate, loss="squared_error"), IRIS, y)
+    decay = 5 / (auto_rate(12, 150) * 250)
+    assert model.weight_decay_ == pytest.approx(0.1 / rate if bounded else decay, rel=1e-12)
 
 
 @pytest.mark.parametrize("early_stopping", [False, True])

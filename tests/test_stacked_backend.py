@@ -6,6 +6,7 @@ import multiprocessing
 import pickle
 import random
 import signal
+import tempfile
 import threading
 import time
 import warnings
@@ -884,6 +885,46 @@ def test_a_system_that_gives_no_threads(monkeypatch):
 
     monkeypatch.setattr(threading.Thread, "start", start_none)
     with stacked("stacked"), pytest.raises(RuntimeError, match="can't start new thread"):
+        search().fit(X, Y)
+
+
+def in_no_folder(monkeypatch):
+    """There is no folder that files could be written to, as in a container that is read-only."""
+    monkeypatch.setattr(tempfile, "tempdir", "/nonexistent")
+
+
+def without_a_thread_for_processes(monkeypatch):
+    """The system gives no more threads when one is to wait for processes."""
+    start = threading.Thread.start
+
+    def start_others(thread):
+        if thread.name == "stacked-processes":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_others)
+
+
+@pytest.mark.parametrize("spoil", [in_no_folder, without_a_thread_for_processes])
+def test_where_no_processes_can_be_had_networks_are_trained_here(trained, monkeypatch, spoil):
+    expected = scores_of(search(refit=False).fit(X, Y))
+    set_limits(worth_processes=0.0)
+    spoil(monkeypatch)
+    with stacked("stacked"):
+        found = scores_of(search(refit=False).fit(X, Y))
+    assert sum(trained) == 12
+    assert_allclose(found, expected)
+
+
+def test_if_networks_cannot_be_put_into_stacks_the_search_ends(monkeypatch):
+    monkeypatch.setattr("sknn_scratch.parallel.meeting.stacks_of", fail)
+    with stacked("stacked"):
+        with pytest.raises(Fault, match="on purpose"):
+            search(error_score="raise").fit(X, Y)
+        with pytest.raises(ValueError, match=r"All the 12 fits failed(.|\n)*on purpose"):
+            search(error_score=np.nan).fit(X, Y)
+    monkeypatch.undo()
+    with stacked("stacked"):
         search().fit(X, Y)
 
 
