@@ -4,6 +4,7 @@ import math
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 from jobs import PLAIN
@@ -93,6 +94,18 @@ def test_the_estimator_goes_by_it(container):
     settled = model.network_.features
     model.partial_fit(container(1e3 * X), y)
     assert model.network_.features is settled
+
+
+def test_parts_may_be_dense_and_sparse_in_turn():
+    X, y = rows_of(600), np.arange(600) % 2
+    kinds = [np.asarray, sp.csr_array, sp.csr_matrix, np.asarray, sp.csc_array, pd.DataFrame]
+    dense, mixed = make(), make()
+    for k, kind in enumerate(kinds):
+        part = slice(100 * k, 100 * k + 100)
+        dense.partial_fit(X[part], y[part], classes=[0, 1])
+        mixed.partial_fit(kind(X[part]), y[part], classes=[0, 1])
+    assert_allclose(mixed.mean_, dense.mean_, rtol=1e-9)
+    assert_allclose(mixed.predict_proba(X), dense.predict_proba(X), atol=1e-6)
 
 
 def test_rows_are_kept_only_while_a_stream_is_young():
