@@ -4,7 +4,10 @@ import warnings
 
 import numpy as np
 import pytest
+from judges import effective_number, guard_of, is_softmax, losses_of, targets_of
 from numpy.testing import assert_allclose
+from scipy.optimize import minimize
+from scipy.special import expit, softmax
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.utils.class_weight import compute_sample_weight
@@ -56,6 +59,34 @@ def test_of_more_classes_it_goes_by_the_rarest(weighted):
     assert first_loss(KINDS, 3, **given) == pytest.approx(expected, rel=1e-12)
     balanced = 2 / 3 + (0.5 - 4 / 9) * np.log(3)
     assert first_loss(KINDS, 3, class_weight="balanced") == pytest.approx(balanced, rel=1e-12)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("y", [KINDS == "c", KINDS, Y], ids=["two", "three", "labels"])
+def test_the_least_loss_is_where_another_search_finds_it(y, weighted):
+    rng = np.random.RandomState(1)
+    X = np.column_stack([y != "a" if y.ndim == 1 else Y[:, 0], rng.normal(size=200)])
+    X = X + 0.7 * rng.normal(size=X.shape)
+    weight = WEIGHTS if weighted else np.ones(200)
+    T = targets_of(y)
+    guard = guard_of(np.average(T, axis=0, weights=weight), is_softmax(y))
+
+    def loss(theta):
+        W, b = theta[: 2 * T.shape[1]].reshape(2, -1), theta[2 * T.shape[1] :]
+        z = X @ W + b
+        p = softmax(z, axis=1) if is_softmax(y) else expit(z)
+        losses = losses_of("guarded_squared_error", p, T, guard, is_softmax(y))
+        penalty = 2.0 / 2 * (W**2).sum() / effective_number(y, weight)
+        return np.average(losses, weights=weight) + penalty
+
+    theirs = minimize(loss, np.zeros(3 * T.shape[1]), method="BFGS", options={"gtol": 1e-7})
+    settings = {"solver": "lbfgs", "alpha": 2.0, "tol": 1e-8, "scale_features": False}
+    ours = ScratchMLPClassifier((), **settings, random_state=0)
+    ours.fit(X, y, sample_weight=WEIGHTS if weighted else None)
+    assert ours.loss_ == pytest.approx(theirs.fun, abs=1e-7)
+    found = np.concatenate([ours.coefs_[0].ravel(), ours.intercepts_[0]])
+    assert loss(found) == pytest.approx(theirs.fun, abs=1e-7)
+    assert_allclose(ours.coefs_[0].ravel(), theirs.x[: 2 * T.shape[1]], atol=0.01)
 
 
 # ---------------------------------------------------------------- what it is good for

@@ -184,6 +184,23 @@ def test_a_search_gives_the_same_results(trained, load, changes, weighted, scori
             assert_allclose(found, expected, rtol=0, atol=tolerance)
 
 
+@pytest.mark.parametrize("early_stopping", [False, True])
+@pytest.mark.parametrize("loss", ["guarded_squared_error", "log_loss"])
+def test_weights_of_classes_and_labels_and_their_guards_share_a_stack(
+    trained, loss, early_stopping
+):
+    X, y = multilabel_digits()
+    rare = [{0: 1, 1: 5}, {}, {1: 0.5}, {0: 2}]
+    model = network(loss=loss, early_stopping=early_stopping, batch_size=32)
+    grid = {"class_weight": [None, "balanced", rare, [{}] * 4]}
+    plain = search(model, grid, refit=False, scoring="roc_auc").fit(X, y)
+    with stacked("stacked"):
+        together = search(model, grid, refit=False, scoring="roc_auc").fit(X, y)
+    assert trained == [8]
+    assert_allclose(scores_of(together), scores_of(plain))
+    assert len(set(plain.cv_results_["mean_test_score"].round(9))) == 3
+
+
 def test_networks_leave_the_stack_at_different_epochs(trained):
     settings = {"early_stopping": True, "n_iter_no_change": 2, "max_iter": 50}
     with stacked("stacked"):
