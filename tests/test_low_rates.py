@@ -100,8 +100,8 @@ def on_the_way(found):
     return ["still falling" in str(warning.message) for warning in found] == [True]
 
 
-@pytest.mark.parametrize("max_iter", [5, 20, 60, "auto"])
-@pytest.mark.parametrize("part", [2, 0.5, 0.2, 0.05, 0.02, 1e-3, 1e-6])
+@pytest.mark.parametrize("max_iter", [5, 20, 60, 150, "auto"])
+@pytest.mark.parametrize("part", [2, 0.5, 0.2, 0.1, 0.05, 0.03, 0.02, 0.01, 1e-3, 1e-6])
 @pytest.mark.parametrize("noise", ["little", "all"])
 def test_it_comes_where_the_way_is_short_and_the_loss_still_falls(noise, part, max_iter):
     y = KINDS if noise == "little" else np.random.RandomState(0).permutation(KINDS)
