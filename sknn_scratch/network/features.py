@@ -129,7 +129,7 @@ def column_range(X: Any) -> tuple[NDArray, NDArray]:
     """Find the least and the greatest value of each column of X, dense or sparse."""
     if issparse(X):
         low, high = X.min(axis=0), X.max(axis=0)
-        return low.toarray()[0], high.toarray()[0]
+        return np.ravel(low.toarray()), np.ravel(high.toarray())
     return X.min(axis=-2), X.max(axis=-2)
 
 
