@@ -774,7 +774,7 @@ FITS |= {
     "random_state of None": by_the_global_generator,
     "no better than chance": story(binary, learning_rate_init=5.0, max_iter=2),
     "an overflow is refused": story(
-        multiclass, fit(), refused(fit(learning_rate_init=1e200)), **SGD, scale_features=False
+        multiclass, fit(), refused(fit(alpha=-1.0)), **SGD, scale_features=False
     ),
 }
 

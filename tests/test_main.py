@@ -95,7 +95,7 @@ def test_the_truth_table_is_that_of_xor(printed):
 
 
 def test_the_error_of_xor_goes_down_to_that_of_the_truth_table(printed):
-    lines = re.findall(r"epoch +(\d+)   Loss:  (\d\.\d+)$", printed, flags=re.MULTILINE)
+    lines = re.findall(r"epoch +(\d+)   Loss:  (\d\.\d+(?:e-\d+)?)$", printed, flags=re.MULTILINE)
     epochs, losses = zip(*((int(epoch), float(loss)) for epoch, loss in lines), strict=True)
     assert epochs == (1, *range(100, 801, 100))
     assert losses[0] == pytest.approx(0.5, abs=0.1)

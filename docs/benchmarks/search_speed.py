@@ -212,6 +212,8 @@ def job(sizes: tuple[int, ...], rows: int, epochs: int, seed: int) -> TrainingJo
         start=TrainingState(draw_theta(sizes, glorot_bounds(sizes, "logistic"), rng), rng),
         solver=Adam(),
         schedule=Schedule("constant", 0.001),
+        guard=np.zeros(outputs),  # log loss has none
+        baseline=1.0,
         alpha=0.0,
         weight_decay=0.0,
         batch_size=SAME["batch_size"],
