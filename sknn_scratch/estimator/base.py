@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
-from sklearn.utils import Tags, column_or_1d
+from sklearn.utils import Tags, check_array, check_X_y, column_or_1d
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -17,6 +17,15 @@ from sknn_scratch._compat import check_sample_weight, fit_context
 from sknn_scratch.callbacks.following import follow
 from sknn_scratch.callbacks.protocol import CallbackSupport, callback_context
 from sknn_scratch.estimator.attributes import NetworkAttributes
+from sknn_scratch.estimator.columns import (
+    Columns,
+    as_table,
+    check_gaps,
+    columns_of,
+    has_objects,
+    is_frame,
+    learn_columns,
+)
 from sknn_scratch.estimator.fitting import Fit, adopted, plan_fit, train
 from sknn_scratch.estimator.plan import Mode
 from sknn_scratch.estimator.report import report
@@ -45,6 +54,8 @@ class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
     """
 
     _task: Classification
+    _columns: Columns | None = None
+    _takes_gaps = False
     loss_curve_: list[float]
 
     # ------------------------------------------------------------ what an estimator adds
@@ -226,23 +237,43 @@ class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
         return now
 
     def _validate(self, X: Any, y: Any, *, reset: bool) -> tuple[NDArray, NDArray]:
-        X, y = validate_data(
-            self,
+        """Validate rows to learn from or to hold out: X as numbers and codes, and y dense."""
+        X = as_table(X)
+        if reset:
+            self._columns = learn_columns(X, self.categorical_features)
+            self._takes_gaps = bool(self.scale_features)
+        X, y = self._table(
             X,
             y,
-            accept_sparse="csr",
+            reset=reset,
             multi_output=True,
             # Features are scaled in the type they come in.
             dtype=FLOATS if self.dtype is None or self.scale_features else self.dtype,
             # A copy of what comes column by column is made anyway if features are scaled.
             order=None if self.scale_features else "C",
-            reset=reset,
         )
         if issparse(y):  # targets are dense
             y = y.toarray()
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         return X, y
+
+    def _table(self, X: Any, *y: Any, reset: bool, **checks: Any) -> Any:
+        """Validate X, or X and y; X becomes an array of numbers and codes, or a CSR matrix."""
+        checks |= {"accept_sparse": "csr", "ensure_all_finite": "allow-nan"}
+        if self._columns is not None:
+            validate_data(self, X, *y, reset=reset, skip_check_array=True)
+            check = check_X_y if y else check_array
+            result = check(self._columns(X), *y, estimator=self, **checks)
+        else:
+            try:
+                result = validate_data(self, X, *y, reset=reset, **checks)
+            except (TypeError, ValueError):
+                for column in columns_of(X) if is_frame(X) or has_objects(X) else []:
+                    column.numbers()  # what is not a number is named
+                raise
+        check_gaps(result[0] if y else result, allowed=self._takes_gaps)
+        return result
 
     def _weighted(self, X: NDArray, y: NDArray, sample_weight: ArrayLike | None) -> Table:
         """Give validated rows their weights, those of their classes included."""
@@ -286,13 +317,14 @@ class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
             and len(X) > 0
             and X.shape[1] == getattr(self, "n_features_in_", None)
             and not hasattr(self, "feature_names_in_")
+            and self._columns is None
         ):
             # Of values that are all finite the sum may overflow: then validation has the last word.
             with np.errstate(over="ignore"):
                 if math.isfinite(X.sum()):
                     return X
         check_is_fitted(self)
-        return validate_data(self, X, accept_sparse="csr", dtype=FLOATS, reset=False)
+        return self._table(as_table(X), reset=False, dtype=FLOATS)
 
     def hidden_activations(self, X: ArrayLike) -> list[NDArray]:
         """Compute the activations of the hidden units: what the network makes of X on its way.
@@ -321,9 +353,15 @@ class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
         return now.network_.hidden_activations(X)
 
     def __sklearn_tags__(self) -> Tags:
-        """Tell scikit-learn what this estimator can do: sparse X."""
+        """Tell scikit-learn what this estimator can do: sparse X, categories, and gaps.
+
+        Not ``string``: scikit-learn takes that for a promise not to look into the cells, and its
+        own encoders do not make it.
+        """
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
+        tags.input_tags.categorical = True
+        tags.input_tags.allow_nan = bool(self.scale_features)
         return tags
 
 

@@ -70,6 +70,14 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
         float32 as it comes and takes float64 for all else. float32 is faster, and exact enough for
         most tables. A fit that goes on from another keeps the type of its parameters. "lbfgs"
         searches in float64 and rounds at the end.
+    categorical_features : "from_dtype", None, or array-like of bool, int or str, \
+            default="from_dtype"
+        Which columns are categories: by a mask, by their numbers or by their names. "from_dtype":
+        those of words, of truth values, and of types of categories, in a frame of pandas, polars or
+        pyarrow; and the columns of words in a NumPy array of objects. None: all are numbers.
+        The network has an input for each level, and for a gap if there is one in ``fit``; of a
+        column with more than 40 levels the most frequent have inputs of their own, and all others
+        share one. What is no level in ``predict`` has none. ``input_names_`` names the inputs.
     scale_features : bool, default=True
         Whether the network sees X as it is, or with its columns centred (``mean_``), divided by
         their standard deviation (``scale_``) and clipped smoothly: x / (1 + (x / 3.5)**4)**0.25.
@@ -258,6 +266,7 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
             Options(np.dtype, {np.dtype(np.float32), np.dtype(np.float64)}),
         ],
         # its inputs
+        "categorical_features": ["array-like", StrOptions({"from_dtype"}), None],
         "scale_features": ["boolean"],
         # what is minimised
         "loss": [StrOptions({loss for loss, _ in LOSSES})],
@@ -304,6 +313,7 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
         *,
         init: str = "scaled",
         dtype: str | type | None = None,
+        categorical_features: ArrayLike | str | None = "from_dtype",
         scale_features: bool = True,
         loss: str = "guarded_squared_error",
         class_weight: str | dict | list[dict] | None = None,
@@ -336,6 +346,7 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
         self.activation = activation
         self.init = init
         self.dtype = dtype
+        self.categorical_features = categorical_features
         self.scale_features = scale_features
         self.loss = loss
         self.class_weight = class_weight

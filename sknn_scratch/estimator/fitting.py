@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
+from sknn_scratch.estimator.columns import levels_of
 from sknn_scratch.estimator.history import History, history_of
 from sknn_scratch.estimator.plan import (
     Mode,
@@ -21,9 +22,9 @@ from sknn_scratch.estimator.plan import (
 from sknn_scratch.estimator.report import print_epoch
 from sknn_scratch.estimator.rows import Rows, Table, hold_out, rows_of, set_aside, with_weight
 from sknn_scratch.estimator.targets import Classification
-from sknn_scratch.network.features import FeatureMap, learn_scaling
+from sknn_scratch.network.features import FeatureMap, learn_features
 from sknn_scratch.network.initialisation import initial_theta
-from sknn_scratch.network.layers import Architecture, theta_of
+from sknn_scratch.network.layers import Architecture, layers_of, theta_of
 from sknn_scratch.network.losses import LOSSES
 from sknn_scratch.network.model import Network
 from sknn_scratch.network.stream_scaling import StreamScaling
@@ -71,7 +72,7 @@ def plan_fit(
     rows = rows_of(table, task, features, dtype)
     sizes = (rows.inputs.shape[1], *hidden_sizes(estimator), task.n_outputs)
     network = Architecture(sizes, estimator.activation, task.output, estimator.loss)
-    theta = _first_theta(estimator, network, rows, mode, rng)
+    theta = _first_theta(estimator, network, rows, features, mode, rng)
     early = not mode.partial and stops_early(
         estimator, table.n_live, has_validation=validation is not None
     )
@@ -125,7 +126,12 @@ def plan_fit(
 
 
 def _first_theta(
-    estimator: Any, network: Architecture, rows: Rows, mode: Mode, rng: np.random.RandomState
+    estimator: Any,
+    network: Architecture,
+    rows: Rows,
+    features: FeatureMap,
+    mode: Mode,
+    rng: np.random.RandomState,
 ) -> NDArray:
     """Return the parameters to start from: of a fit, assigned by hand, or drawn."""
     assigned = getattr(estimator, "_assigned", {})
@@ -135,23 +141,28 @@ def _first_theta(
     if {"coefs_", "intercepts_"} <= assigned.keys() and (mode.partial or estimator.warm_start):
         return _theta_of(estimator, assigned["coefs_"], assigned["intercepts_"], network.sizes)
     weight, dtype = rows.table.sample_weight, rows.targets.dtype
-    return initial_theta(network, estimator.init, rows.inputs, weight, rng, dtype)
+    theta = initial_theta(network, estimator.init, rows.inputs, weight, rng, dtype)
+    if features.layout is not None:
+        # A level that no row is of, so that nothing is learnt of it, must not count.
+        levels = features.layout.level_inputs
+        seen = rows.inputs[:, levels] if weight is None else rows.inputs[weight > 0][:, levels]
+        layers_of(theta, network.sizes)[0].W[levels[~seen.any(axis=0)]] = 0
+    return theta
 
 
 def _scaling(estimator: Any, table: Table, mode: Mode) -> StreamScaling:
     """Find what the columns go through: learnt from the rows, or as a fit had it."""
+    X, weight, levels = table.X, table.sample_weight, levels_of(estimator._columns)
+    scaled = estimator.scale_features
     if mode.again:
         before: StreamScaling = estimator._history.scaling
         if not mode.partial or before.features.mean is None:
             return before
-    elif not estimator.scale_features:
-        return StreamScaling()
+    elif not mode.partial or not scaled:
+        return StreamScaling(learn_features(X, weight, levels, scaled=scaled), n_learnt=X.shape[0])
     else:
-        before = StreamScaling()
-    if mode.partial:
-        weight = table.sample_weight
-        return before.after(table.X, np.ones(table.X.shape[0]) if weight is None else weight)
-    return StreamScaling(learn_scaling(table.X, table.sample_weight), n_learnt=table.X.shape[0])
+        before = StreamScaling(learn_features(X, weight, levels, scaled=False))
+    return before.after(X, np.ones(X.shape[0]) if weight is None else weight)
 
 
 def train(estimator: Any, fit: Fit) -> TrainingState:

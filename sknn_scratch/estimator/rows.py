@@ -177,7 +177,7 @@ def _score_by_scorer(
     """Score by a scorer of scikit-learn, which is given an estimator that has the network."""
     scorer, probe = check_scoring(estimator, estimator.scoring), copy(estimator)
     y, task = task.for_scorers(y)
-    probe._task = task
+    probe._task, probe._columns = task, None  # the rows have been encoded
     remedy = (
         "Raise validation_fraction, give X_val and y_val with rows of every class, or choose a "
         "scorer that does without."

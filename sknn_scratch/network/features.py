@@ -21,15 +21,22 @@ Columns of zeros and ones stay as they are: divided by its deviation, a rare one
 column of which at least half is zero keeps its zeros, so that a sparse X stays sparse: it is not
 centred, but divided by the root of the mean square of its other values within bounds. A sparse X
 goes through the same map as the same values dense.
+
+A gap (NaN) is the centre of its column, 0. A column that has gaps when the map is learnt has one
+more input, which is 1 where there is a gap. A column of categories has an input a level instead
+(see ``levels.py``).
 """
 
 import math
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from scipy.sparse import csr_matrix, issparse
+
+from sknn_scratch.network.levels import Layout, Levels, layout_of
 
 #: Scaled values are clipped smoothly to this, up and down.
 BOUND = 3.5
@@ -57,29 +64,46 @@ class FeatureMap:
         What is subtracted from each column; None leaves X as it is.
     scale : ndarray of shape (n_features,) or None
         What each column is then divided by.
+    layout : Layout or None
+        Which inputs a column has; None if each has one, as with numbers without gaps.
     """
 
     mean: NDArray | None = None
     scale: NDArray | None = None
+    layout: Layout | None = None
 
     def __call__(self, X: Any, dtype: DTypeLike) -> NDArray:
-        """Map X, (n, n_features), dense or CSR, to inputs of this dtype.
+        """Map X, (n, n_features), dense or CSR, to inputs of this dtype, (n, n_inputs).
 
         A sparse X stays sparse: of the columns that are centred, which are less than half zero, all
         entries are there afterwards. What is to be left as it is may come back without a copy.
         """
-        if self.mean is None or self.scale is None:
-            return X.astype(dtype, copy=False)
-        if issparse(X):
+        if issparse(X) and self.mean is not None and self.scale is not None:
             return _map_sparse(X, dtype, self.mean, self.scale)
+        if self.mean is None and self.layout is None:
+            return X.astype(dtype, copy=False)
         rows = max(1, MAPPED_AT_ONCE // X.shape[1])
         if len(X) <= rows:
-            return _scaled(X, dtype, self.mean, self.scale)
-        x = np.empty(X.shape, dtype=dtype)
+            return self._block(X, dtype)
+        n_inputs = X.shape[1] if self.layout is None else self.layout.n_inputs
+        x = np.empty((len(X), n_inputs), dtype=dtype)
         for start in range(0, len(X), rows):
-            block = X[start : start + rows]
-            x[start : start + rows] = _scaled(block, dtype, self.mean, self.scale)
+            x[start : start + rows] = self._block(X[start : start + rows], dtype)
         return x
+
+    def _block(self, X: NDArray, dtype: DTypeLike) -> NDArray:
+        """Map a few rows of X, dense."""
+        if self.mean is None or self.scale is None:
+            x = X.astype(dtype, copy=False)
+        else:
+            x = _scaled(X, dtype, self.mean, self.scale)
+        return x if self.layout is None else self.layout(X, x)
+
+    def rescaled(self, X: Any, sample_weight: NDArray | None) -> Self:
+        """Return the map with the scaling learnt anew, from these rows; its inputs are the same."""
+        categories = () if self.layout is None else self.layout.categories
+        learnt = learn_scaling(X, sample_weight, categories)
+        return replace(self, mean=learnt.mean, scale=learnt.scale)
 
 
 #: The map that leaves X as it is.
@@ -93,6 +117,8 @@ def _scaled(X: NDArray, dtype: DTypeLike, mean: NDArray, scale: NDArray) -> NDAr
         x /= scale
         x = x.astype(dtype, copy=False)
     clip_smoothly(x)
+    if math.isnan(np.vdot(x, x)):  # the fastest way to find a gap
+        x[np.isnan(x)] = 0
     return x
 
 
@@ -126,18 +152,42 @@ def clip_smoothly(x: NDArray) -> None:
 
 
 def column_range(X: Any) -> tuple[NDArray, NDArray]:
-    """Find the least and the greatest value of each column of X, dense or sparse."""
+    """Find the least and the greatest value of each column of X, dense or sparse, but for gaps."""
     if issparse(X):
         low, high = X.min(axis=0), X.max(axis=0)
         return np.ravel(low.toarray()), np.ravel(high.toarray())
-    return X.min(axis=-2), X.max(axis=-2)
+    return np.fmin.reduce(X, axis=-2), np.fmax.reduce(X, axis=-2)
 
 
-def learn_scaling(X: Any, sample_weight: NDArray | None) -> FeatureMap:
+def learn_features(
+    X: Any, sample_weight: NDArray | None, levels: Levels, *, scaled: bool = True
+) -> FeatureMap:
+    """Learn what the columns of X, (n, n_features), dense or CSR, go through, from weighted rows.
+
+    Parameters
+    ----------
+    X : {ndarray, CSR matrix} of shape (n, n_features)
+        Numbers, with NaN in gaps; in columns of categories the codes of ``levels.py``.
+    sample_weight : ndarray of shape (n,) or None
+        Rows of weight zero do not count.
+    levels : mapping of int to LevelCodes
+        The columns of categories.
+    scaled : bool
+        Whether numbers are scaled.
+    """
+    layout = None if issparse(X) else layout_of(X, sample_weight, levels)
+    scaling = learn_scaling(X, sample_weight, levels) if scaled else AS_THEY_ARE
+    return replace(scaling, layout=layout)
+
+
+def learn_scaling(
+    X: Any, sample_weight: NDArray | None, categories: Collection[int] = ()
+) -> FeatureMap:
     """Learn how to scale the columns of X, (n, n_features), dense or CSR, from weighted rows.
 
     It makes no difference in which order rows come, in which unit their weights are, and whether a
-    row comes twice or with twice the weight. A constant column becomes zero.
+    row comes twice or with twice the weight. A constant column becomes zero, and so does one of
+    which all is missing. Columns of categories stay as they are.
     """
     live: Any = slice(None)
     weight = None
@@ -160,8 +210,20 @@ def learn_scaling(X: Any, sample_weight: NDArray | None) -> FeatureMap:
     for start in range(0, n_features, width):
         block = np.ascontiguousarray(X[:, start : start + width].T)[:, live]
         for j, x in enumerate(block, start):
-            mean[j], scale[j] = _scaling_of_values(x, weight)
+            if j not in categories:
+                mean[j], scale[j] = _scaling_of_column(x, weight)
     return FeatureMap(mean, scale)
+
+
+def _scaling_of_column(x: NDArray, weight: NDArray | None) -> tuple[float, float]:
+    """Centre and scale of a column, given all its values, (n,), gaps among them."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        finite = math.isfinite(x.sum())
+    if not finite and (gaps := np.isnan(x)).any():
+        x, weight = x[~gaps], _of(weight, ~gaps)
+        if not len(x):
+            return 0.0, math.inf  # whatever comes later says nothing
+    return _scaling_of_values(x, weight)
 
 
 def _scaling_of_values(x: NDArray, weight: NDArray | None) -> tuple[float, float]:

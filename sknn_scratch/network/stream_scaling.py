@@ -19,7 +19,8 @@ class StreamScaling:
 
     Of a young stream the rows are kept, and the scaling is learnt anew from all of them whenever
     they have doubled. With 1,000 rows it is settled, and the rows are dropped; only a column that
-    has had one value until then is scaled by the first rows in which it has others.
+    has had one value until then, or none, is scaled by the first rows in which it has others. Which
+    inputs a column has is settled by the first rows.
 
     Parameters
     ----------
@@ -62,12 +63,15 @@ class StreamScaling:
         grown = replace(self, rows=rows, sample_weight=weight)
         if n < min(2 * self.n_learnt, ENOUGH_ROWS):
             return grown
-        grown = replace(grown, features=learn_scaling(rows, weight), n_learnt=n)
+        grown = replace(grown, features=self.features.rescaled(rows, weight), n_learnt=n)
         if n < ENOUGH_ROWS:
             return grown
         first = rows[:1].toarray()[0] if issparse(rows) else rows[0]
         low, high = column_range(rows)
-        constant = np.flatnonzero(low == high)
+        varies = low < high
+        if self.features.layout is not None:
+            varies[list(self.features.layout.categories)] = True
+        constant = np.flatnonzero(~varies)
         return replace(
             grown, rows=None, sample_weight=None, constant=constant, value=first[constant]
         )
@@ -75,7 +79,8 @@ class StreamScaling:
     def _after_settling(self, X: Any, sample_weight: NDArray) -> Self:
         """Scale the columns that had one value until now by rows in which they have others."""
         columns = _dense(X[:, self.constant])
-        varies = (columns[sample_weight > 0] != self.value).any(axis=0)
+        live = columns[sample_weight > 0]
+        varies = ((live != self.value) & (live == live)).any(axis=0)  # a gap differs from itself
         if not varies.any() or self.features.mean is None or self.features.scale is None:
             return self
         learnt = learn_scaling(columns[:, varies], sample_weight)
@@ -83,7 +88,7 @@ class StreamScaling:
         mean[self.constant[varies]], scale[self.constant[varies]] = learnt.mean, learnt.scale
         return replace(
             self,
-            features=FeatureMap(mean, scale),
+            features=replace(self.features, mean=mean, scale=scale),
             constant=self.constant[~varies],
             value=self.value[~varies],
         )

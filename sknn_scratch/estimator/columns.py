@@ -1,0 +1,413 @@
+"""Columns of a table as it comes: which are numbers, which are categories, and where gaps are.
+
+:class:`Columns` turns a table into one array of numbers: gaps are NaN, and the values of a column
+of categories become the codes of its levels (see ``network/levels.py``).
+"""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from numbers import Number
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import issparse
+from sklearn.preprocessing import OrdinalEncoder
+
+from sknn_scratch.network.levels import GAP, NO_LEVEL, LevelCodes, Levels
+
+#: What the values of a column are. "nothing": there are only gaps.
+Kind = Literal["numbers", "words", "truth values", "nothing"]
+
+#: Beginnings of the names that pandas, polars and pyarrow give to types of numbers.
+NUMBER_TYPES = ("int", "uint", "float", "double", "halffloat", "sparse[")
+
+#: And to types of categories.
+CATEGORY_TYPES = ("category", "categorical", "enum", "dictionary")
+
+#: Name of the level of all that are infrequent, as scikit-learn's OneHotEncoder has it.
+INFREQUENT = "infrequent_sklearn"
+
+DATES = "Make numbers of it, such as the year, the weekday or the days since a fixed date."
+OTHERS = "Make numbers or words of it, or leave the column out."
+
+
+class Column(NamedTuple):
+    """A column of a table."""
+
+    name: str
+    """As messages call it."""
+    values: Any
+    """A series of pandas or polars, an array of pyarrow, or an ndarray."""
+
+    @property
+    def type_name(self) -> str:
+        """Name of its type, in small letters."""
+        return str(getattr(self.values, "dtype", getattr(self.values, "type", None))).lower()
+
+    def array(self) -> NDArray:
+        """Return its values as an array, with None, NaN or pandas' NA in gaps."""
+        values: NDArray = self.values
+        return values.to_numpy() if hasattr(values, "to_numpy") else values
+
+    def objects(self) -> tuple[NDArray, NDArray]:
+        """Return its values as objects of Python, (n,), and which are missing."""
+        array = self.array()
+        objects = np.empty(len(array), dtype=object)
+        objects[:] = list(array) if array.dtype.kind == "O" else array.tolist()
+        return objects, np.fromiter(map(is_gap, objects), bool, len(objects))
+
+    def numbers(self) -> NDArray:
+        """Return its numbers, float32 or float64, with NaN in gaps.
+
+        Raises
+        ------
+        ValueError
+            If it holds something else.
+        """
+        array = self.array()
+        if array.dtype.kind in "biuf":
+            return array if array.dtype == np.float32 else array.astype(np.float64)
+        objects, missing = self.objects()
+        if kind_of(self, objects[~missing]) == "words":
+            raise ValueError(
+                f"Column {self.name} of X is one of numbers, but holds the word "
+                f"{objects[~missing][0]!r}. Make a number of it, or leave the cell empty (NaN); or "
+                "fit with the column among categorical_features."
+            )
+        objects[missing] = math.nan
+        return objects.astype(np.float64)
+
+
+def is_frame(X: Any) -> bool:
+    """Tell whether X is a frame of pandas, polars or pyarrow, whose columns have types."""
+    named = ("iloc", "get_columns", "column_names")
+    return len(getattr(X, "shape", ())) == 2 and any(hasattr(X, name) for name in named)
+
+
+def columns_of(X: Any) -> list[Column]:
+    """Take a frame, or an array of objects, apart into columns."""
+    if hasattr(X, "iloc"):
+        return [Column(repr(name), X.iloc[:, j]) for j, name in enumerate(X.columns)]
+    if hasattr(X, "get_columns"):
+        return [Column(repr(series.name), series) for series in X.get_columns()]
+    if hasattr(X, "column_names"):
+        return [Column(repr(name), X.column(j)) for j, name in enumerate(X.column_names)]
+    return [Column(str(j), X[:, j]) for j in range(X.shape[1])]
+
+
+def as_table(X: Any) -> Any:
+    """Return X; of lists in which there are words or gaps, an array that keeps each value."""
+    if not isinstance(X, list | tuple):
+        return X
+    try:
+        array = np.asarray(X)
+    except ValueError:  # ragged: validation has the words for it
+        return X
+    return np.array(X, dtype=object) if array.ndim == 2 and array.dtype.kind in "OU" else X
+
+
+def has_objects(X: Any) -> bool:
+    """Tell whether X is an array whose cells may be numbers, words and gaps."""
+    return isinstance(X, np.ndarray) and X.ndim == 2 and X.dtype.kind in "OU"
+
+
+def is_gap(value: Any) -> bool:
+    """Tell whether a value is missing: None, NaN, NaT or pandas' NA."""
+    if isinstance(value, float | Decimal | np.floating):
+        return math.isnan(value)
+    return value is None or type(value).__name__ in ("NAType", "NaTType")
+
+
+def kind_of(column: Column, values: NDArray) -> Kind:
+    """Tell what the values of a column are, of which none is missing.
+
+    Raises
+    ------
+    TypeError
+        If they are neither numbers nor words nor truth values, or of several kinds.
+    """
+    kinds: set[Kind] = set()
+    for type_ in {*map(type, values)}:
+        if issubclass(type_, str):
+            kinds.add("words")
+        elif issubclass(type_, bool | np.bool_):
+            kinds.add("truth values")
+        elif issubclass(type_, Number | Decimal) and not issubclass(type_, complex):
+            kinds.add("numbers")
+        else:
+            example = next(value for value in values if type(value) is type_)
+            is_date = any(word in type_.__name__.lower() for word in ("date", "time", "period"))
+            raise TypeError(
+                f"Column {column.name} of X holds {example!r}, of type {type_.__name__}; the "
+                "argument must be a string or a number in each cell. "
+                f"{DATES if is_date else OTHERS}"
+            )
+    if len(kinds) > 1:
+        raise TypeError(
+            f"Column {column.name} of X mixes {' and '.join(sorted(kinds))}. A column is of one "
+            "kind: make strings of all, for instance with astype(str), or numbers of all."
+        )
+    return next(iter(kinds), "nothing")
+
+
+class Categories(NamedTuple):
+    """Levels of a column of categories."""
+
+    kind: Kind
+    levels: list[Any]
+    """In the order of their codes."""
+    known: bool
+    """Whether the type of the column names them, also those that no row is of."""
+
+
+def _categories_of(column: Column, objects: NDArray, missing: NDArray) -> Categories:
+    kind = kind_of(column, objects[~missing])
+    if kind == "truth values":
+        return Categories(kind, [False, True], known=True)
+    levels = getattr(getattr(column.values, "dtype", None), "categories", None)
+    if levels is not None and column.type_name != "categorical":  # polars' are those of all frames
+        levels = np.array([*levels, None], dtype=object)[:-1]
+        return Categories(kind_of(column, levels), list(levels), known=True)
+    return Categories(kind, sorted({*objects[~missing]}), known=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """What the columns of a table are, and how it becomes an array of numbers.
+
+    Parameters
+    ----------
+    n : int
+        Columns of the table.
+    categories : tuple of Categories or None
+        Of each column, what its categories are; None for numbers.
+    encoder : OrdinalEncoder or None
+        Encodes the columns of categories, if there are any, but for gaps.
+    """
+
+    n: int
+    categories: tuple[Categories | None, ...]
+    encoder: OrdinalEncoder | None
+
+    @classmethod
+    def learn(cls, X: Any, chosen: NDArray | None) -> Self:
+        """Look at a table, in which the chosen columns are categories, or by None those of words.
+
+        Raises
+        ------
+        TypeError
+            If a column is neither of numbers nor of words, or of both.
+        """
+        columns, found, values = columns_of(X), [], []
+        for j, column in enumerate(columns):
+            categories = None
+            if _is_category(column) if chosen is None else chosen[j]:
+                objects, missing = column.objects()
+                categories = _categories_of(column, objects, missing)
+                if not categories.levels:  # nothing but gaps
+                    categories = None
+                else:
+                    objects[missing] = categories.levels[0]
+                    values.append(objects)
+            found.append(categories)
+        if not values:
+            return cls(len(columns), tuple(found), None)
+        levels = [_as_objects(of.levels) for of in found if of is not None]
+        encoder = OrdinalEncoder(
+            categories=levels, handle_unknown="use_encoded_value", unknown_value=NO_LEVEL
+        )
+        return cls(len(columns), tuple(found), encoder.fit(np.column_stack(values)))
+
+    @property
+    def levels(self) -> Levels:
+        """Columns of categories, and their codes."""
+        return {
+            j: LevelCodes(len(of.levels), of.known)
+            for j, of in enumerate(self.categories)
+            if of is not None
+        }
+
+    def __call__(self, X: Any) -> NDArray:
+        """Turn a table with these columns into an array of floats, (n, n_features).
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a column is of another kind than the table had that was looked at.
+        """
+        X = dense(X)
+        parts: list[NDArray] = []
+        words, gaps = [], []
+        for column, categories in zip(columns_of(X), self.categories, strict=True):
+            if categories is None:
+                parts.append(column.numbers())
+                continue
+            objects, missing = column.objects()
+            kind = kind_of(column, objects[~missing])
+            if kind not in ("nothing", categories.kind):
+                raise ValueError(
+                    f"Column {column.name} of X holds {kind}, and was of {categories.kind} in fit. "
+                    "Give it as it was, or fit again."
+                )
+            objects[missing] = categories.levels[0]
+            words.append(objects)
+            gaps.append(missing)
+        dtype = np.result_type(*parts) if parts else np.dtype(np.float64)
+        table = np.empty((X.shape[0], self.n), dtype=dtype)
+        places = [of is not None for of in self.categories]
+        if self.encoder is not None:
+            codes = self.encoder.transform(np.column_stack(words))
+            codes[np.column_stack(gaps)] = GAP
+            table[:, places] = codes
+        for j, part in zip(np.flatnonzero(~np.array(places)), parts, strict=True):
+            table[:, j] = part
+        return table
+
+    def input_names(self, names: Sequence[str], lookups: dict[int, NDArray]) -> list[list[str]]:
+        """Name the inputs of each column, in the words of scikit-learn's OneHotEncoder.
+
+        Parameters
+        ----------
+        names : sequence of str
+            Names of the columns.
+        lookups : dict of int to ndarray
+            Of each column of categories, the input of each code (see ``network/levels.py``).
+        """
+        found = []
+        for j, (name, categories) in enumerate(zip(names, self.categories, strict=True)):
+            if categories is None:
+                found.append([name])
+                continue
+            lookup = lookups[j]
+            shared = Counter(lookup.tolist())
+            levels = {GAP: "nan"} | dict(enumerate(map(str, categories.levels)))
+            of_column = {
+                int(lookup[code - GAP]): level if shared[lookup[code - GAP]] == 1 else INFREQUENT
+                for code, level in levels.items()
+            }
+            of_column.pop(-1, None)
+            found.append([f"{name}_{of_column[i]}" for i in sorted(of_column)])
+        return found
+
+
+def _as_objects(values: Sequence[Any]) -> NDArray:
+    objects = np.empty(len(values), dtype=object)
+    objects[:] = values
+    return objects
+
+
+def _is_category(column: Column) -> bool:
+    """Tell whether a column is one of categories, by its type, or else by its values."""
+    name = column.type_name
+    if name.startswith(CATEGORY_TYPES):
+        return True
+    if name.startswith(NUMBER_TYPES):
+        return False
+    objects, missing = column.objects()
+    return kind_of(column, objects[~missing]) in ("words", "truth values")
+
+
+def learn_columns(X: Any, categorical_features: Any) -> Columns | None:
+    """Find out what the columns of X are; None for an array, or frame, of numbers.
+
+    Parameters
+    ----------
+    X : {array-like, sparse matrix, frame} of shape (n_samples, n_features)
+        A table.
+    categorical_features : "from_dtype", None, or array-like of bool, int or str
+        Which columns are categories.
+    """
+    if categorical_features is None:
+        return None
+    if isinstance(categorical_features, str):
+        if is_frame(X):
+            plain = all(column.type_name.startswith(NUMBER_TYPES) for column in columns_of(X))
+            return None if plain else Columns.learn(X, None)
+        return Columns.learn(X, None) if has_objects(X) else None
+    if len(np.shape(X)) != 2:
+        return None  # validation has the words for it
+    chosen = _chosen(X, categorical_features)
+    return Columns.learn(dense(X), chosen) if chosen.any() else None
+
+
+def dense(X: Any) -> Any:
+    """Return X as a frame or an array that has columns.
+
+    Raises
+    ------
+    TypeError
+        If X is sparse.
+    """
+    if issparse(X):
+        raise TypeError(
+            "X is sparse, but has columns of categories. Make it dense, with X.toarray()."
+        )
+    return X if is_frame(X) else np.asarray(X)
+
+
+def _chosen(X: Any, categorical_features: Any) -> NDArray:
+    """Return which columns were chosen, (n_features,), by a mask, numbers or names."""
+    n = np.shape(X)[1]
+    given = np.asarray(categorical_features)
+    allowed = f"a mask of {n} booleans, numbers from 0 to {n - 1}, or names of columns"
+    if given.ndim != 1 or given.dtype.kind not in "biuUO":
+        raise ValueError(
+            f"categorical_features must be 'from_dtype', None, {allowed}; got "
+            f"{categorical_features!r}."
+        )
+    chosen = np.zeros(n, dtype=bool)
+    if given.dtype.kind == "b":
+        if len(given) != n:
+            raise ValueError(
+                f"categorical_features is a mask of {len(given)} columns, but X has {n}."
+            )
+        return given
+    names = [str(name) for name in getattr(X, "columns", getattr(X, "column_names", []))]
+    for item in given.tolist():
+        if isinstance(item, int):
+            if not 0 <= item < n:
+                raise ValueError(f"categorical_features names column {item}; X has {n} columns.")
+            chosen[item] = True
+        elif item in names:
+            chosen[[name == item for name in names]] = True
+        else:
+            raise ValueError(
+                f"categorical_features names column {item!r}, which X lacks. "
+                + (f"It has {names}." if names else "X has no names of columns: give numbers.")
+            )
+    return chosen
+
+
+#: No columns of categories.
+NO_LEVELS: Levels = MappingProxyType({})
+
+
+def levels_of(columns: Columns | None) -> Levels:
+    """Return the columns of categories and their codes."""
+    return NO_LEVELS if columns is None else columns.levels
+
+
+def check_gaps(X: Any, *, allowed: bool) -> None:
+    """Refuse gaps in X, validated, if they are not allowed, or if X is sparse.
+
+    Raises
+    ------
+    ValueError
+        If there are any, naming the first column with one.
+    """
+    if allowed and not issparse(X):
+        return
+    gaps = np.isnan(X.data if issparse(X) else X)
+    if not gaps.any():
+        return
+    column = X.indices[gaps][0] if issparse(X) else np.flatnonzero(gaps.any(axis=0))[0]
+    raise ValueError(
+        f"Input X contains NaN, in column {column}. Gaps are allowed if X is dense and "
+        f"scale_features=True; here {'X is sparse' if issparse(X) else 'features are not scaled'}."
+        " Fill them in first, for instance with sklearn.impute.SimpleImputer."
+    )
