@@ -23,6 +23,7 @@ from sknn_scratch.estimator.columns import (
     check_gaps,
     columns_of,
     has_objects,
+    input_names,
     is_frame,
     learn_columns,
 )
@@ -193,7 +194,7 @@ class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
         if context is not None:
             metadata = None if sample_weight is None else {"sample_weight": sample_weight}
             given = {"estimator": self, "X": X, "y": y, "metadata": metadata}
-            data = _data(table, held_out, fit)
+            data = fitted._data(table, held_out, fit)
             followed = follow(fit.job, data, partial(adopted, fitted, fit), context, given)
             fit = fit._replace(job=followed.job)
         result = train(fitted, fit)
@@ -225,6 +226,16 @@ class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
         else:
             before.check_same_classes(y)
         return self._weighted(X, y, sample_weight)
+
+    def _data(self, table: Table, held_out: Table | None, fit: Fit) -> dict[str, Any]:
+        """Return all that a fit depends on, but for parameters."""
+        levels = [] if self._columns is None else self._columns.categories
+        return {
+            **table._asdict(),
+            "categories of X": np.array([f"{of}" for of in levels]),
+            "X_val, y_val": held_out and tuple(held_out),
+            "the fit that it goes on from": fit.job.start.theta if fit.mode.again else None,
+        }
 
     def _copy(self) -> Self:
         """Return the estimator as it is now: what is fitted is replaced in it, and never changed.
@@ -352,6 +363,20 @@ class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
         X = now._checked(X)
         return now.network_.hidden_activations(X)
 
+    @property
+    def input_names_(self) -> NDArray:
+        """Names of the inputs of the network, (n_inputs,), one for each row of ``coefs_[0]``.
+
+        An input is called as its column; that of a level "column_level", as by OneHotEncoder, of a
+        gap among categories "column_nan", of levels that share one "column_infrequent_sklearn"; and
+        that of the gaps in a column of numbers "missingindicator_column". Without names, columns
+        are called x0, x1 and so on.
+        """
+        layout = self._read("input_names_", lambda network: network.features.layout)
+        default = [f"x{j}" for j in range(self.n_features_in_)]
+        names = np.asarray(getattr(self, "feature_names_in_", default), dtype=object)
+        return input_names(names, self._columns, layout)
+
     def __sklearn_tags__(self) -> Tags:
         """Tell scikit-learn what this estimator can do: sparse X, categories, and gaps.
 
@@ -363,12 +388,3 @@ class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
         tags.input_tags.categorical = True
         tags.input_tags.allow_nan = bool(self.scale_features)
         return tags
-
-
-def _data(table: Table, held_out: Table | None, fit: Fit) -> dict[str, Any]:
-    """Return all that a fit depends on, but for parameters."""
-    return {
-        **table._asdict(),
-        "X_val, y_val": held_out and tuple(held_out),
-        "the fit that it goes on from": fit.job.start.theta if fit.mode.again else None,
-    }

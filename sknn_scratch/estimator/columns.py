@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.sparse import issparse
 from sklearn.preprocessing import OrdinalEncoder
 
-from sknn_scratch.network.levels import GAP, NO_LEVEL, LevelCodes, Levels
+from sknn_scratch.network.levels import GAP, NO_LEVEL, Layout, LevelCodes, Levels
 
 #: What the values of a column are. "nothing": there are only gaps.
 Kind = Literal["numbers", "words", "truth values", "nothing"]
@@ -268,31 +268,32 @@ class Columns:
             table[:, j] = part
         return table
 
-    def input_names(self, names: Sequence[str], lookups: dict[int, NDArray]) -> list[list[str]]:
-        """Name the inputs of each column, in the words of scikit-learn's OneHotEncoder.
 
-        Parameters
-        ----------
-        names : sequence of str
-            Names of the columns.
-        lookups : dict of int to ndarray
-            Of each column of categories, the input of each code (see ``network/levels.py``).
-        """
-        found = []
-        for j, (name, categories) in enumerate(zip(names, self.categories, strict=True)):
-            if categories is None:
-                found.append([name])
-                continue
-            lookup = lookups[j]
-            shared = Counter(lookup.tolist())
-            levels = {GAP: "nan"} | dict(enumerate(map(str, categories.levels)))
-            of_column = {
-                int(lookup[code - GAP]): level if shared[lookup[code - GAP]] == 1 else INFREQUENT
-                for code, level in levels.items()
-            }
-            of_column.pop(-1, None)
-            found.append([f"{name}_{of_column[i]}" for i in sorted(of_column)])
-        return found
+def input_names(names: NDArray, columns: Columns | None, layout: Layout | None) -> NDArray:
+    """Name the inputs of the network, in the words of OneHotEncoder and MissingIndicator.
+
+    Parameters
+    ----------
+    names : ndarray of shape (n_features,)
+        Names of the columns.
+    columns : Columns or None
+        What they are.
+    layout : Layout or None
+        Which inputs they have.
+    """
+    if layout is None:
+        return names
+    found = np.empty(layout.n_inputs, dtype=object)
+    found[layout.number_inputs] = names[layout.numbers]
+    found[layout.gap_inputs] = [f"missingindicator_{name}" for name in names[layout.gaps]]
+    for j, lookup in zip(layout.categories, layout.lookups, strict=True):
+        categories = None if columns is None else columns.categories[j]
+        levels = ["nan", "", *(categories.levels if categories else [])]  # by code + 2
+        shared = Counter(lookup.tolist())
+        for i, level in zip(lookup.tolist(), levels, strict=True):
+            if i >= 0:
+                found[i] = f"{names[j]}_{level if shared[i] == 1 else INFREQUENT}"
+    return found
 
 
 def _as_objects(values: Sequence[Any]) -> NDArray:
