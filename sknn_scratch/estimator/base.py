@@ -280,9 +280,13 @@ class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
             try:
                 result = validate_data(self, X, *y, reset=reset, **checks)
             except (TypeError, ValueError):
-                for column in columns_of(X) if is_frame(X) or has_objects(X) else []:
-                    column.numbers()  # what is not a number is named
-                raise
+                if not (is_frame(X) or has_objects(X)):
+                    raise
+                # What is no number is named; of what is, the gaps may have been of another kind.
+                numbers = [column.numbers() for column in columns_of(X)]
+                if is_frame(X) or not len(X):
+                    raise
+                result = validate_data(self, np.column_stack(numbers), *y, reset=reset, **checks)
         check_gaps(result[0] if y else result, allowed=self._takes_gaps)
         return result
 

@@ -322,7 +322,15 @@ def learn_columns(X: Any, categorical_features: Any) -> Columns | None:
         A table.
     categorical_features : "from_dtype", None, or array-like of bool, int or str
         Which columns are categories.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a column is neither of numbers nor of words, or names are not unique; or if
+        categorical_features does not fit X.
     """
+    if is_frame(X):
+        _check_unique(columns_of(X))
     if categorical_features is None:
         return None
     if isinstance(categorical_features, str):
@@ -334,6 +342,16 @@ def learn_columns(X: Any, categorical_features: Any) -> Columns | None:
         return None  # validation has the words for it
     chosen = _chosen(X, categorical_features)
     return Columns.learn(dense(X), chosen) if chosen.any() else None
+
+
+def _check_unique(columns: list[Column]) -> None:
+    for name, times in Counter(column.name for column in columns).most_common(1):
+        if times == 1:
+            return
+        raise ValueError(
+            f"X has {times} columns of the name {name}. Give each a name of its own, or drop all "
+            "but one."
+        )
 
 
 def dense(X: Any) -> Any:
