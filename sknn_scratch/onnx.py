@@ -22,6 +22,9 @@ Features are centred and scaled in float64 in any case, as in ``predict_proba``,
 is far from zero loses its digits otherwise.
 """
 
+import math
+from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -29,13 +32,13 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from sknn_scratch.estimator.classifier import ScratchMLPClassifier
 from sknn_scratch.network.features import BOUND, FAR_OUT, FeatureMap
+from sknn_scratch.network.levels import GAP, NO_LEVEL
 from sknn_scratch.network.model import Network
 
 try:
     from onnx.helper import np_dtype_to_tensor_dtype
     from skl2onnx import update_registered_converter
-    from skl2onnx.common.data_types import DoubleTensorType, Int64TensorType
-    from skl2onnx.common.shape_calculator import calculate_linear_classifier_output_shapes
+    from skl2onnx.common.data_types import DoubleTensorType, Int64TensorType, StringTensorType
     from skl2onnx.common.utils_classifier import get_label_classes
 except ImportError as error:
     raise ImportError(
@@ -79,12 +82,67 @@ class Graph:
         return self.node("Cast", a, to=np_dtype_to_tensor_dtype(np.dtype(dtype)), result=result)
 
 
-def network_inputs(graph: Graph, features: FeatureMap, X: str, dtype: DTypeLike) -> str:
-    """Map X to what the first layer sees (see ``network/features.py``)."""
+def network_inputs(graph: Graph, clf: Any, inputs: Sequence[Any], dtype: DTypeLike) -> str:
+    """Map what a graph is given to what the first layer sees (see ``network/features.py``).
+
+    It is given one variable with all columns, or several that have one column or more each.
+    """
+    features = clf.network_.features
+    if features.layout is None:
+        return scaled(graph, features, joined(graph, inputs, np.float64), dtype)
+    columns: list[Any] = []
+    for variable in inputs:
+        width = variable.type.shape[1]
+        for j in range(width):
+            name = variable.full_name
+            if width > 1:
+                name = graph.node("Gather", name, graph.constant([j], np.int64), axis=1)
+            columns.append((name, variable.type))
+    if len(columns) != clf.n_features_in_:
+        raise ValueError(
+            f"The inputs have {len(columns)} columns, but the network was fitted to "
+            f"{clf.n_features_in_}. Give to_onnx each of its columns, in their order."
+        )
+    layout = features.layout
+    part = features
+    if features.mean is not None and features.scale is not None:
+        part = FeatureMap(features.mean[layout.numbers], features.scale[layout.numbers])
+    pieces, places = [], []
+    if len(layout.numbers):
+        numbers = [_number(graph, j, *columns[j]) for j in layout.numbers]
+        x = graph.node("Concat", *numbers, axis=1)
+        pieces.append(scaled(graph, part, x, dtype))
+        places.append(layout.number_inputs)
+    for j, place in zip(layout.gaps, layout.gap_inputs, strict=True):
+        gap = graph.node("IsNaN", _number(graph, j, *columns[j]))
+        pieces.append(graph.cast(gap, dtype))
+        places.append([place])
+    for j, lookup in zip(layout.categories, layout.lookups, strict=True):
+        used = np.unique(lookup[lookup >= 0])
+        if len(used):
+            codes = _codes(graph, clf, j, *columns[j])
+            all_codes = graph.constant([np.arange(len(lookup)) + GAP], np.int64)
+            is_level = graph.cast(graph.node("Equal", codes, all_codes), dtype)
+            inputs_of = graph.constant(lookup[:, None] == used, dtype)
+            pieces.append(graph.node("MatMul", is_level, inputs_of))
+            places.append(used)
+    order = graph.constant(np.argsort(np.concatenate(places)), np.int64)
+    return graph.node("Gather", graph.node("Concat", *pieces, axis=1), order, axis=1)
+
+
+def joined(graph: Graph, inputs: Sequence[Any], dtype: DTypeLike) -> str:
+    """Join variables to one with all columns."""
+    parts = [graph.cast(variable.full_name, dtype) for variable in inputs]
+    return parts[0] if len(parts) == 1 else graph.node("Concat", *parts, axis=1)
+
+
+def scaled(graph: Graph, features: FeatureMap, x: str, dtype: DTypeLike) -> str:
+    """Centre, scale and clip numbers in float64; a gap becomes the centre."""
     if features.mean is None or features.scale is None:
-        return graph.cast(X, dtype)
-    x = graph.cast(X, np.float64)
-    x = graph.node("Sub", x, graph.constant(features.mean, np.float64))
+        return graph.cast(x, dtype)
+    mean = graph.constant(features.mean, np.float64)
+    x = graph.node("Where", graph.node("IsNaN", x), mean, x)
+    x = graph.node("Sub", x, mean)
     x = graph.node("Div", x, graph.constant(features.scale, np.float64))
     x = graph.cast(x, dtype)
     limits = [graph.constant(limit, dtype) for limit in (-FAR_OUT, FAR_OUT)]
@@ -96,6 +154,52 @@ def network_inputs(graph: Graph, features: FeatureMap, X: str, dtype: DTypeLike)
     for _ in range(2):
         power = graph.node("Sqrt", power)
     return graph.node("Div", x, power)
+
+
+def _number(graph: Graph, j: int, name: str, type_: Any) -> str:
+    """Return a column of numbers in float64."""
+    if isinstance(type_, StringTensorType):
+        raise ValueError(
+            f"Column {j} is one of numbers, but its input is of strings. Give it a type of numbers."
+        )
+    return graph.cast(name, np.float64)
+
+
+def _codes(graph: Graph, clf: Any, j: int, name: str, type_: Any) -> str:
+    """Encode a column of categories; of words, the empty one is a gap."""
+    categories = clf._columns.categories[j]
+    words = categories.kind == "words"
+    if words != isinstance(type_, StringTensorType):
+        raise ValueError(
+            f"Column {j} is one of {categories.kind}, so its input must be "
+            f"{'' if words else 'not '}of strings. Give to_onnx its type in initial_types."
+        )
+    levels = categories.levels
+    if words:
+        if "" in levels:
+            raise ValueError(
+                f"Column {j} has the empty string as a level, which stands for a gap in a graph. "
+                "Name it otherwise, and fit again."
+            )
+        keys: dict[str, Any] = {"keys_strings": ["", *levels]}
+        x = name
+    else:
+        if any(float(np.float32(level)) != level for level in levels):
+            raise ValueError(
+                f"Column {j} has levels that single precision does not hold, in which a graph "
+                "looks them up. Name them otherwise, for instance with astype(str), and fit again."
+            )
+        keys = {"keys_floats": [math.nan, *map(float, levels)]}
+        x = graph.cast(name, np.float32)
+    return graph.node(
+        "LabelEncoder",
+        x,
+        op_domain="ai.onnx.ml",
+        op_version=2,
+        values_int64s=[GAP, *range(len(levels))],
+        default_int64=NO_LEVEL,
+        **keys,
+    )
 
 
 def outputs(graph: Graph, network: Network, a: str, dtype: DTypeLike) -> str:
@@ -124,10 +228,11 @@ def convert(scope: Any, operator: Any, container: Any) -> None:
     """Write the graph of a fitted classifier, from its input to labels and probabilities."""
     clf, graph = operator.raw_operator, Graph(scope, container)
     label, probabilities = (variable.full_name for variable in operator.outputs)
-    dtype = np.float64 if isinstance(operator.inputs[0].type, DoubleTensorType) else np.float32
+    double = any(isinstance(variable.type, DoubleTensorType) for variable in operator.inputs)
+    dtype = np.float64 if double else np.float32
 
     network = clf.network_
-    x = network_inputs(graph, network.features, operator.inputs[0].full_name, dtype)
+    x = network_inputs(graph, clf, operator.inputs, dtype)
     z = outputs(graph, network, x, dtype)
     if network.architecture.sizes[-1] == 1:
         z = graph.node("Concat", graph.node("Neg", z), z, axis=1)
@@ -150,10 +255,19 @@ def convert(scope: Any, operator: Any, container: Any) -> None:
 
 def set_output_types(operator: Any) -> None:
     """Tell skl2onnx the types and shapes of labels and probabilities."""
-    calculate_linear_classifier_output_shapes(operator)
-    if operator.raw_operator._task.is_multilabel:
-        label, probabilities = operator.outputs
-        label.type = Int64TensorType(probabilities.type.shape)
+    clf, (label, probabilities) = operator.raw_operator, operator.outputs
+    n = operator.inputs[0].get_first_dimension()
+    classes = get_label_classes(operator.scope_inst, clf)
+    shape = [n, len(classes)]
+    probabilities.type.shape = shape
+    if clf._task.is_multilabel:
+        label.set_type(Int64TensorType(shape))
+    elif all(isinstance(name, str) for name in classes):
+        label.set_type(StringTensorType([n]))
+    elif all(isinstance(name, Real | bool | np.bool_) for name in classes):
+        label.set_type(Int64TensorType([n]))
+    else:
+        raise ValueError("Class labels must be all integers or all strings.")
 
 
 update_registered_converter(

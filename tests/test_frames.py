@@ -1,0 +1,569 @@
+"""Tables as they come: words, categories and gaps, in frames and in arrays of objects."""
+
+import datetime
+import pickle
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+import skops.io
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.sparse import csr_array
+from sklearn.base import clone
+from sklearn.compose import make_column_transformer
+from sklearn.datasets import load_iris
+from sklearn.inspection import PartialDependenceDisplay, permutation_importance
+from sklearn.model_selection import GridSearchCV, cross_val_predict, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.utils import get_tags
+
+from sknn_scratch import ScratchMLPClassifier
+from sknn_scratch.network.levels import MOST_LEVELS
+
+matplotlib.use("Agg")
+
+N = 240
+
+
+def frame(n=N, seed=0):
+    """A frame with a column of each kind, and what follows from it."""
+    rng = np.random.RandomState(seed)
+    X = pd.DataFrame(
+        {
+            "age": rng.randn(n),
+            "sex": rng.choice(["female", "male"], n),
+            "city": pd.Categorical(rng.choice(list("abc"), n), categories=list("cabd")),
+            "paid": rng.rand(n) > 0.5,
+            "rooms": rng.randint(0, 5, n),
+        }
+    )
+    y = np.where(X["age"] + 2 * (X["sex"] == "male") - (X["city"] == "b") > 0.5, "yes", "no")
+    X.loc[::7, "age"] = np.nan
+    X.loc[::9, "sex"] = None
+    return X, y
+
+
+X, Y = frame()
+INPUTS = ["age", "sex_female", "sex_male", "sex_nan", "city_c", "city_a", "city_b", "city_d"]
+INPUTS += ["paid_False", "paid_True", "rooms", "missingindicator_age"]
+
+
+def network(hidden_layer_sizes=20, **settings):
+    return ScratchMLPClassifier(
+        hidden_layer_sizes, **{"random_state": 0, "max_iter": 30} | settings
+    )
+
+
+def inputs_of(clf, table):
+    """What the first layer of a fitted network sees."""
+    return clf.network_.features(clf._checked(table), np.float64)
+
+
+# ---------------------------------------------------------------- what the network sees
+
+
+def test_inputs_of_each_kind_of_column():
+    clf = network().fit(X, Y)
+    assert clf.input_names_.tolist() == INPUTS
+    assert clf.coefs_[0].shape[0] == len(INPUTS)
+    assert clf.n_features_in_ == 5
+    assert clf.feature_names_in_.tolist() == list(X.columns)
+    seen = pd.DataFrame(inputs_of(clf, X), columns=INPUTS)
+    for column in ("sex", "city", "paid"):
+        for level in X[column].dropna().unique():
+            assert_array_equal(seen[f"{column}_{level}"], (X[column] == level).astype(float))
+    assert_array_equal(seen["sex_nan"], X["sex"].isna())
+    assert_array_equal(seen["missingindicator_age"], X["age"].isna())
+    assert_array_equal(seen["city_d"], 0)
+    # Numbers are seen as they are without the rows that have gaps.
+    there = X["age"].notna()
+    alone = network().fit(X.loc[there, ["age"]], Y[there])
+    assert_allclose(seen.loc[there, "age"], inputs_of(alone, X.loc[there, ["age"]])[:, 0])
+    assert_array_equal(seen.loc[~there, "age"], 0)
+    rooms = network().fit(X[["rooms"]], Y)
+    assert_allclose(seen["rooms"], inputs_of(rooms, X[["rooms"]])[:, 0])
+
+
+def test_it_is_the_network_behind_encoders_of_scikit_learn():
+    """With the same inputs in the same order, the same network."""
+    words = X[["sex", "city", "paid"]].astype({"city": str})
+    rooms = X[["rooms"]]
+    table = pd.concat([words, rooms], axis=1)
+    encode = OneHotEncoder(sparse_output=False, handle_unknown="ignore")
+    pipeline = make_pipeline(
+        make_column_transformer((encode, list(words)), remainder="passthrough"),
+        network(scale_features=False),
+    ).fit(table, Y)
+    raw = network(scale_features=False).fit(table, Y)
+    assert raw.input_names_.tolist() == [
+        name.replace("remainder__", "").replace("onehotencoder__", "").replace("None", "nan")
+        for name in pipeline[0].get_feature_names_out()
+    ]
+    assert_allclose(raw.predict_proba(table), pipeline.predict_proba(table), atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [pl.from_pandas, pa.Table.from_pandas, lambda X: X.to_numpy(dtype=object), lambda X: X.copy()],
+    ids=["polars", "pyarrow", "objects", "pandas"],
+)
+def test_libraries_agree(other):
+    plain = X.astype({"city": str})
+    expected = network().fit(plain, Y)
+    clf = network().fit(other(plain), Y)
+    assert_array_equal(clf.predict_proba(other(plain)), expected.predict_proba(plain))
+    assert_array_equal(clf.predict(other(plain)), expected.predict(plain))
+    assert clf.n_features_in_ == 5
+
+
+def test_types_of_polars_and_pyarrow():
+    levels = pl.Enum(["c", "a", "b", "d"])
+    polars = pl.from_pandas(X.astype({"city": str})).with_columns(pl.col("city").cast(levels))
+    assert network().fit(polars, Y).input_names_.tolist() == INPUTS
+    categorical = polars.with_columns(pl.col("city").cast(pl.String).cast(pl.Categorical))
+    without = [name for name in INPUTS if name != "city_d"]
+    assert sorted(network().fit(categorical, Y).input_names_) == sorted(without)
+    table = pa.Table.from_pandas(X.astype({"city": str}))
+    city = table.schema.get_field_index("city")
+    encoded = table.set_column(city, "city", table["city"].combine_chunks().dictionary_encode())
+    assert sorted(network().fit(encoded, Y).input_names_) == sorted(without)
+    decimal = polars.with_columns(pl.col("rooms").cast(pl.Decimal(10, 2)))
+    assert_array_equal(
+        network().fit(decimal, Y).predict_proba(decimal),
+        network().fit(polars, Y).predict_proba(polars),
+    )
+
+
+NULLABLE = {"rooms": "Int64", "age": "Float64", "paid": "boolean", "sex": "string"}
+ARROW = {"rooms": "int64[pyarrow]", "age": "double[pyarrow]", "sex": "string[pyarrow]"}
+
+
+@pytest.mark.parametrize("types", [NULLABLE, ARROW, {"rooms": "float32"}, {"rooms": "int8"}])
+def test_types_of_pandas(types):
+    expected = network().fit(X, Y).predict_proba(X)
+    other = X.astype(types)
+    assert_array_equal(network().fit(other, Y).predict_proba(other), expected)
+
+
+@pytest.mark.parametrize("gap", [None, pd.NA, np.nan, np.float32("nan"), pd.NaT])
+def test_gaps_are_alike(gap):
+    expected = network().fit(X, Y).predict_proba(X)
+    other = X.astype(object)
+    for column in ("age", "sex"):
+        cells = np.array(
+            [gap if missing else v for v, missing in zip(X[column], X[column].isna(), strict=True)]
+            + [0],
+            dtype=object,
+        )[:-1]
+        other[column] = pd.Series(cells, dtype=object)
+    other["city"] = X["city"]
+    assert_array_equal(network().fit(other, Y).predict_proba(other), expected)
+
+
+def test_numbers_stay_numbers():
+    """Frames of numbers, and arrays of objects that are numbers, are what they were before."""
+    A, a = load_iris(return_X_y=True, as_frame=True)
+    expected = network().fit(A.to_numpy(), a)
+    for table in (A, A.astype(object), A.to_numpy(dtype=object), A.to_numpy().tolist()):
+        clf = network().fit(table, a)
+        assert_array_equal(clf.coefs_[0], expected.coefs_[0])
+        assert clf.network_.features.layout is None
+    assert clf.input_names_.tolist() == ["x0", "x1", "x2", "x3"]
+
+
+def test_single_precision_stays():
+    table = X.astype({"age": "float32", "rooms": "float32"})
+    assert network().fit(table, Y).predict_proba(table).dtype == np.float32
+    assert network().fit(X, Y).predict_proba(X).dtype == np.float64
+
+
+def test_gaps_in_an_array():
+    A, a = load_iris(return_X_y=True)
+    A[::5, 2] = np.nan
+    clf = network().fit(A, a)
+    assert clf.input_names_.tolist() == ["x0", "x1", "x2", "x3", "missingindicator_x2"]
+    there = ~np.isnan(A[:, 2])
+    alone = network().fit(A[there, 2:3], a[there])
+    assert_array_equal(clf.mean_[2], alone.mean_[0])
+    seen = inputs_of(clf, A)
+    assert_allclose(seen[there, 2], inputs_of(alone, A[there, 2:3])[:, 0])
+    assert_array_equal(seen[~there, 2], 0)
+    assert_array_equal(seen[:, 4], ~there)
+    later = A.copy()
+    later[3] = np.nan
+    assert_array_equal(inputs_of(clf, later)[3], [0, 0, 0, 0, 1])
+
+
+def test_gaps_that_come_later_are_the_centre():
+    clf = network().fit(X.dropna(), Y[X.notna().all(axis=1)])
+    assert "missingindicator_age" not in clf.input_names_
+    assert "sex_nan" not in clf.input_names_
+    one = X.dropna()[:1]
+    centre = one.assign(age=clf.mean_[0])
+    assert_allclose(
+        clf.predict_proba(one.assign(age=np.nan)), clf.predict_proba(centre), rtol=1e-12
+    )
+    none = inputs_of(clf, one.assign(sex=None))
+    assert_array_equal(none[:, [1, 2]], 0)
+
+
+def test_what_is_no_level_has_no_input():
+    clf = network().fit(X, Y)
+    seen = pd.DataFrame(inputs_of(clf, X[:4].assign(sex="other")), columns=INPUTS)
+    assert_array_equal(seen[["sex_female", "sex_male", "sex_nan"]], 0)
+    with_d = X[:4].assign(city=pd.Categorical(["d"] * 4, categories=list("cabd")))
+    unknown = X[:4].assign(city="elsewhere")
+    # Of a level that no row is of nothing was learnt: it is as none.
+    assert_allclose(clf.predict_proba(with_d), clf.predict_proba(unknown), rtol=1e-12)
+
+
+def test_gaps_tell_something():
+    rng = np.random.RandomState(0)
+    a = rng.randn(400)
+    y = rng.randint(0, 2, 400)
+    a[y == 1] = np.where(rng.rand((y == 1).sum()) < 0.9, np.nan, a[y == 1])
+    for table in (a[:, None], np.where(np.isnan(a), None, "word")[:, None]):
+        assert cross_val_score(network(max_iter="auto"), table, y).mean() > 0.9
+
+
+def test_many_levels():
+    rng = np.random.RandomState(0)
+    ids = np.concatenate(
+        [np.repeat([f"often{i}" for i in range(50)], 8), [f"once{i}" for i in range(300)]]
+    )
+    table, y = pd.DataFrame({"id": ids, "x": rng.randn(700)}), rng.randint(0, 2, 700)
+    clf = network().fit(table, y)
+    names = clf.input_names_.tolist()
+    assert len(names) == MOST_LEVELS + 1
+    assert names[-2:] == ["id_infrequent_sklearn", "x"]
+    assert all(name.startswith("id_often") for name in names[:-2])
+    rare, often = inputs_of(clf, table.assign(id="once7")[:1]), inputs_of(clf, table[:1])
+    assert rare[0, MOST_LEVELS - 1] == 1 and often[0, :MOST_LEVELS].sum() == 1
+    assert not inputs_of(clf, table.assign(id="never")[:1])[0, :MOST_LEVELS].any()
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_levels():
+    n = 100_000
+    table = pd.DataFrame({"id": [f"i{i}" for i in range(n)], "x": np.arange(n) % 2})
+    clf = network(4, max_iter=2).fit(table, np.arange(n) % 2)
+    assert len(clf.input_names_) == MOST_LEVELS + 1
+    assert clf.score(table, np.arange(n) % 2) > 0.9
+
+
+@pytest.mark.filterwarnings("ignore:The network is no better")
+def test_levels_count_by_weight():
+    ids = [f"l{i}" for i in range(MOST_LEVELS + 5)] * 2
+    table, y = pd.DataFrame({"id": ids}), np.arange(len(ids)) % 2
+    weight = np.ones(len(ids))
+    weight[[0, MOST_LEVELS + 5]] = 5
+    names = network().fit(table[::-1], y, sample_weight=weight[::-1]).input_names_
+    assert "id_l0" in names
+    gone = np.where(table["id"].isin(["l1", "l2"]), 0.0, 1)
+    kept = gone > 0
+    with_zeros = network().fit(table, y, sample_weight=gone)
+    without = network().fit(table[kept], y[kept])
+    assert with_zeros.input_names_.tolist() == without.input_names_.tolist()
+
+
+def test_a_column_of_gaps_alone_says_nothing():
+    clf = network().fit(X.assign(empty=np.nan, none=None), Y)
+    assert "missingindicator_empty" not in clf.input_names_
+    p = clf.predict_proba(X.assign(empty=np.nan, none=None))
+    assert_array_equal(clf.predict_proba(X.assign(empty=1e9, none=None)), p)
+
+
+# ---------------------------------------------------------------- categorical_features
+
+
+def test_categories_chosen():
+    names = network(categorical_features=["rooms", "sex", "city", "paid"]).fit(X, Y).input_names_
+    assert [name for name in names if name.startswith("rooms")] == [f"rooms_{i}" for i in range(5)]
+    mask = [False, True, True, True, True]
+    assert_array_equal(network(categorical_features=mask).fit(X, Y).input_names_, names)
+    assert_array_equal(network(categorical_features=[1, 2, 3, 4]).fit(X, Y).input_names_, names)
+    array = X[["age", "rooms"]].to_numpy()
+    clf = network(categorical_features=[1]).fit(array, Y)
+    assert clf.input_names_.tolist()[1:6] == [f"x1_{float(i)}" for i in range(5)]
+    assert_array_equal(clf.predict(array), clf.predict(array.astype(object)))
+    numbers = network(categorical_features=None).fit(X[["age", "paid", "rooms"]], Y)
+    assert numbers.input_names_.tolist() == ["age", "paid", "rooms", "missingindicator_age"]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "message"),
+    [
+        (["size"], "categorical_features names column 'size', which X lacks. It has"),
+        ([5], "categorical_features names column 5; X has 5 columns"),
+        ([-1], "categorical_features names column -1; X has 5 columns"),
+        ([True, False], "categorical_features is a mask of 2 columns, but X has 5"),
+        ([0.5], "categorical_features must be 'from_dtype', None, a mask of 5 booleans"),
+        ("sex", "The 'categorical_features' parameter of ScratchMLPClassifier must be"),
+        (None, "Column 'sex' of X is one of numbers, but holds the word"),
+        (["city"], "Column 'sex' of X is one of numbers, but holds the word"),
+    ],
+)
+def test_categories_that_cannot_be_chosen(chosen, message):
+    with pytest.raises(ValueError, match=message):
+        network(categorical_features=chosen).fit(X, Y)
+
+
+def test_names_of_an_array():
+    with pytest.raises(ValueError, match="X has no names of columns: give numbers"):
+        network(categorical_features=["a"]).fit(np.zeros((4, 1)), [0, 1, 0, 1])
+    with pytest.raises(TypeError, match="X is sparse, but has columns of categories"):
+        network(categorical_features=[0]).fit(csr_array(np.eye(4)), [0, 1, 0, 1])
+
+
+# ---------------------------------------------------------------- what cannot be used
+
+UNUSABLE = {
+    "dates": pd.Timestamp("2020-01-02"),
+    "days": datetime.date(2020, 1, 2),
+    "spans": pd.Timedelta(days=3),
+    "lists": [1, 2],
+    "dicts": {"a": 1},
+    "bytes": b"word",
+    "complex numbers": 1j,
+}
+
+
+@pytest.mark.parametrize("kind", UNUSABLE)
+def test_columns_that_cannot_be_used(kind):
+    remedy = "Make numbers of it" if kind in ("dates", "days", "spans") else "leave the column out"
+    with pytest.raises(TypeError, match=f"Column 'odd' of X holds .*{remedy}"):
+        network().fit(X.assign(odd=[UNUSABLE[kind]] * N), Y)
+    clf = network().fit(X, Y)
+    with pytest.raises(TypeError, match=r"Column 'sex' of X holds .*must be a string or a number"):
+        clf.predict(X.assign(sex=[UNUSABLE[kind]] * N))
+
+
+def test_categories_of_lists():
+    odd = X.astype(object).assign(sex=[["a"]] * N)
+    with pytest.raises(TypeError, match=r"Column 'sex' of X holds \['a'\], of type list"):
+        network(categorical_features=["sex"]).fit(odd, Y)
+
+
+@pytest.mark.parametrize("other", [lambda X: X, pl.from_pandas, pa.Table.from_pandas])
+def test_columns_that_change(other):
+    plain = X.astype({"city": str})
+    clf = network().fit(other(plain), Y)
+    before = pickle.dumps(clf.__dict__)
+    with pytest.raises(ValueError, match="Column 'sex' of X holds numbers, and was of words"):
+        clf.predict(other(plain.assign(sex=1)))
+    with pytest.raises(ValueError, match="Column 'rooms' of X is one of numbers, but holds the wo"):
+        clf.predict(other(plain.assign(rooms="two")))
+    with pytest.raises(ValueError, match="feature names should match"):
+        clf.predict(other(plain[plain.columns[::-1]]))
+    numbers = network().fit(other(plain[["age", "rooms"]]), Y)
+    with pytest.raises(ValueError, match="Column 'rooms' of X is one of numbers, but holds the wo"):
+        numbers.predict(other(plain[["age", "rooms"]].assign(rooms="two")))
+    assert pickle.dumps(clf.__dict__) == before
+
+
+def test_other_bad_tables():
+    mixed = X.astype({"rooms": object})
+    mixed.loc[3, "rooms"] = "two"
+    with pytest.raises(TypeError, match="Column 'rooms' of X mixes numbers and words"):
+        network().fit(mixed, Y)
+    with pytest.raises(ValueError, match="X has 2 columns of the name 'sex'"):
+        network().fit(X[["age", "sex", "sex"]], Y)
+    with pytest.raises(ValueError, match="contains infinity"):
+        network().fit(X.assign(rooms=np.inf), Y)
+    with pytest.raises(ValueError, match="contains infinity"):
+        network().fit(X, Y).predict(X.assign(rooms=-np.inf))
+    with pytest.raises(ValueError, match=r"NaN, in column 0.*features are not scaled"):
+        network(scale_features=False).fit(X, Y)
+    with pytest.raises(ValueError, match=r"NaN, in column 1.*X is sparse"):
+        network().fit(csr_array(np.array([[0, np.nan], [1, 2]])), [0, 1])
+    with pytest.raises(TypeError, match="Column 0 of X mixes numbers and words"):
+        network().fit([[1, 2], ["a", 3]], [0, 1])
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        network().fit(X, Y[:-1])
+    with pytest.raises(ValueError, match="expecting 5 features"):
+        network().fit(X.to_numpy(dtype=object), Y).predict(X.to_numpy(dtype=object)[:, :4])
+
+
+def test_words_without_scaling():
+    clf = network(scale_features=False).fit(X[["sex", "rooms"]], Y)
+    assert clf.input_names_.tolist() == ["sex_female", "sex_male", "sex_nan", "rooms"]
+    assert_array_equal(inputs_of(clf, X[["sex", "rooms"]])[:, 3], X["rooms"])
+
+
+def test_tags():
+    assert get_tags(network()).input_tags.categorical
+    assert get_tags(network()).input_tags.allow_nan
+    assert not get_tags(network(scale_features=False)).input_tags.allow_nan
+
+
+# ---------------------------------------------------------------- around
+
+
+def test_lists():
+    rows = [["a", 1], ["b", None], ["a", 2], ["b", 4]]
+    clf = network().fit(rows, [0, 1, 0, 1])
+    assert clf.input_names_.tolist() == ["x0_a", "x0_b", "x1", "missingindicator_x1"]
+    assert clf.predict([["a", None], ["never", 1]]).shape == (2,)
+
+
+@pytest.mark.parametrize("scoring", [None, "loss", "roc_auc"])
+def test_early_stopping(scoring):
+    clf = network(early_stopping=True, scoring=scoring).fit(X, Y)
+    assert clf.score(X, Y) > 0.7
+    own = network(early_stopping=True, scoring=scoring)
+    own.fit(X[:160], Y[:160], X_val=X[160:], y_val=Y[160:])
+    assert own.score(X, Y) > 0.7
+
+
+def test_streams():
+    """Levels are those of the first rows, or of the type."""
+    clf = network(learning_rate_init=0.05)
+    for _ in range(20):
+        for start in range(0, N, 60):
+            rows = slice(start, start + 60)
+            clf.partial_fit(X[rows], Y[rows], classes=["no", "yes"])
+    assert clf.input_names_.tolist() == INPUTS
+    assert clf.score(X, Y) > 0.85
+    first = network().partial_fit(
+        X[X["sex"] == "male"], Y[X["sex"] == "male"], classes=["no", "yes"]
+    )
+    assert "sex_female" not in first.input_names_
+    first.partial_fit(X, Y)
+    assert "sex_female" not in first.input_names_
+    # A level of the type is learnt when rows of it come.
+    late = X.assign(city=pd.Categorical(["d"] * N, categories=list("cabd")))
+    before = first.coefs_[0][first.input_names_.tolist().index("city_d")].copy()
+    first.partial_fit(late, Y)
+    after = first.coefs_[0][first.input_names_.tolist().index("city_d")]
+    assert not before.any() and after.any()
+
+
+def test_warm_start():
+    clf = network(warm_start=True).fit(X, Y)
+    names = clf.input_names_
+    clf.fit(X[X["sex"] != "male"], Y[X["sex"] != "male"])
+    assert_array_equal(clf.input_names_, names)
+
+
+def test_copies_predict_the_same():
+    clf = network().fit(X, Y)
+    p = clf.predict_proba(X)
+    assert_array_equal(pickle.loads(pickle.dumps(clf)).predict_proba(X), p)
+    written = skops.io.dumps(clf)
+    types = skops.io.get_untrusted_types(data=written)
+    assert all(name.startswith("sknn_scratch.") for name in types)
+    assert_array_equal(skops.io.loads(written, trusted=types).predict_proba(X), p)
+    assert_array_equal(clone(clf).fit(X, Y).predict_proba(X), p)
+
+
+def test_searches_agree():
+    from joblib import parallel_config
+
+    search = GridSearchCV(network(), {"hidden_layer_sizes": [5, 10]}, cv=3)
+    plain = clone(search).fit(X, Y).cv_results_["mean_test_score"]
+    with parallel_config(backend="stacked"):
+        assert_allclose(clone(search).fit(X, Y).cv_results_["mean_test_score"], plain)
+    assert cross_val_predict(network(), X, Y, method="predict_proba").shape == (N, 2)
+
+
+def test_inspection():
+    clf = network(max_iter="auto").fit(X, Y)
+    found = permutation_importance(clf, X, Y, n_repeats=3, random_state=0).importances_mean
+    assert found[1] > 0.1 > abs(found[3])
+    there = X.dropna()
+    display = PartialDependenceDisplay.from_estimator(
+        clf, there, ["age", "sex"], categorical_features=["sex", "city", "paid"]
+    )
+    low, high = display.pd_results[1]["average"][0]
+    assert high - low > 0.3
+
+
+def test_set_output():
+    pipeline = make_pipeline(
+        make_column_transformer(
+            (StandardScaler(), ["rooms"]), remainder="passthrough", verbose_feature_names_out=False
+        ),
+        network(),
+    ).set_output(transform="pandas")
+    pipeline.fit(X, Y)
+    assert "sex_male" in pipeline[-1].input_names_
+
+
+def test_a_fit_that_fails_changes_nothing():
+    clf = network().fit(X, Y)
+    before = pickle.dumps(clf.__dict__)
+    with pytest.raises(TypeError, match="Column 'odd'"):
+        clf.fit(X.assign(odd=[[1]] * N), Y)
+    assert pickle.dumps(clf.__dict__) == before
+
+
+# ---------------------------------------------------------------- any frame
+
+CELLS = {
+    "floats": st.floats(-1e6, 1e6, width=32),
+    "whole": st.integers(-(2**40), 2**40),
+    "words": st.sampled_from(["", "a", "b", "ü", "nan", "None", "1"]),
+    "truth": st.booleans(),
+    "category": st.sampled_from(["u", "v", "w"]),
+    "dates": st.datetimes(datetime.datetime(1990, 1, 1), datetime.datetime(2030, 1, 1)),
+    "mixed": st.one_of(st.integers(0, 9), st.text(max_size=2)),
+    "nested": st.lists(st.integers(0, 3), max_size=2),
+}
+
+
+@st.composite
+def frames(draw):
+    """A frame of any library, with any kinds of columns, gaps in some, and rows of it."""
+    n = draw(st.integers(2, 12))
+    columns = {}
+    for name, kind in draw(
+        st.lists(
+            st.tuples(st.sampled_from("abcdef"), st.sampled_from([*CELLS])), min_size=1, max_size=4
+        )
+    ):
+        gaps = draw(st.sampled_from([0, 0, 0.3, 1]))
+        cells = draw(st.lists(CELLS[kind], min_size=n, max_size=n))
+        missing = draw(st.lists(st.floats(0, 1), min_size=n, max_size=n))
+        values = [None if m < gaps else cell for cell, m in zip(cells, missing, strict=True)]
+        dtype = "category" if kind == "category" else None
+        columns[name] = pd.Series(values, dtype=dtype or draw(st.sampled_from([None, object])))
+    table = pd.DataFrame(columns)
+    y = np.arange(n) % 2
+    library = draw(st.sampled_from(["pandas", "polars", "pyarrow", "objects"]))
+    if library == "objects":
+        return table.to_numpy(dtype=object), y
+    try:
+        return {"pandas": lambda X: X, "polars": pl.from_pandas, "pyarrow": pa.Table.from_pandas}[
+            library
+        ](table), y
+    except (pa.ArrowInvalid, pa.ArrowTypeError):  # it has no column of several kinds
+        return table, y
+
+
+@pytest.mark.filterwarnings("ignore:The network is no better")
+@pytest.mark.filterwarnings("ignore:X (has|does not have valid) feature names")
+@settings(max_examples=150, deadline=None)
+@given(frames(), frames())
+def test_any_frame(table, other):
+    """It works, or says which column does not."""
+    (A, y), (B, _) = table, other
+    clf = network(4, max_iter=2)
+    try:
+        clf.fit(A, y)
+    except (TypeError, ValueError) as error:
+        assert "olumn" in str(error) or "NaN" in str(error), error
+        return
+    p = clf.predict_proba(A)
+    assert np.isfinite(p).all()
+    assert_allclose(p.sum(axis=1), 1)
+    assert len(clf.input_names_) == len(clf.coefs_[0])
+    try:
+        assert np.isfinite(clf.predict_proba(B)).all()
+    except (TypeError, ValueError) as error:
+        assert "olumn" in str(error) or "feature" in str(error), error
