@@ -22,7 +22,6 @@ Features are centred and scaled in float64 in any case, as in ``predict_proba``,
 is far from zero loses its digits otherwise.
 """
 
-import math
 from collections.abc import Sequence
 from numbers import Real
 from typing import Any
@@ -38,7 +37,12 @@ from sknn_scratch.network.model import Network
 try:
     from onnx.helper import np_dtype_to_tensor_dtype
     from skl2onnx import update_registered_converter
-    from skl2onnx.common.data_types import DoubleTensorType, Int64TensorType, StringTensorType
+    from skl2onnx.common.data_types import (
+        DoubleTensorType,
+        FloatTensorType,
+        Int64TensorType,
+        StringTensorType,
+    )
     from skl2onnx.common.utils_classifier import get_label_classes
 except ImportError as error:
     raise ImportError(
@@ -174,31 +178,35 @@ def _codes(graph: Graph, clf: Any, j: int, name: str, type_: Any) -> str:
             f"Column {j} is one of {categories.kind}, so its input must be "
             f"{'' if words else 'not '}of strings. Give to_onnx its type in initial_types."
         )
-    levels = categories.levels
+    levels: list[Any] = categories.levels
+    codes = [*range(len(levels))]
     if words:
         if "" in levels:
             raise ValueError(
                 f"Column {j} has the empty string as a level, which stands for a gap in a graph. "
                 "Name it otherwise, and fit again."
             )
-        keys: dict[str, Any] = {"keys_strings": ["", *levels]}
-        x = name
-    else:
-        if any(float(np.float32(level)) != level for level in levels):
-            raise ValueError(
-                f"Column {j} has levels that single precision does not hold, in which a graph "
-                "looks them up. Name them otherwise, for instance with astype(str), and fit again."
-            )
-        keys = {"keys_floats": [math.nan, *map(float, levels)]}
-        x = graph.cast(name, np.float32)
+        return _looked_up(graph, name, ["", *levels], [GAP, *codes])
+    if any(float(np.float32(level)) != level for level in levels):
+        raise ValueError(
+            f"Column {j} has levels that single precision does not hold, in which a graph looks "
+            "them up. Name them otherwise, for instance with astype(str), and fit again."
+        )
+    number = graph.cast(name, np.float32)
+    found = _looked_up(graph, number, [*map(float, levels)], codes)
+    return graph.node("Where", graph.node("IsNaN", number), graph.constant(GAP, np.int64), found)
+
+
+def _looked_up(graph: Graph, x: str, keys: list[Any], values: list[int]) -> str:
+    """Look values up, one for each key; of all others it is NO_LEVEL."""
     return graph.node(
         "LabelEncoder",
         x,
         op_domain="ai.onnx.ml",
         op_version=2,
-        values_int64s=[GAP, *range(len(levels))],
+        **{"keys_strings" if isinstance(keys[0], str) else "keys_floats": keys},
+        values_int64s=values,
         default_int64=NO_LEVEL,
-        **keys,
     )
 
 
@@ -228,8 +236,7 @@ def convert(scope: Any, operator: Any, container: Any) -> None:
     """Write the graph of a fitted classifier, from its input to labels and probabilities."""
     clf, graph = operator.raw_operator, Graph(scope, container)
     label, probabilities = (variable.full_name for variable in operator.outputs)
-    double = any(isinstance(variable.type, DoubleTensorType) for variable in operator.inputs)
-    dtype = np.float64 if double else np.float32
+    dtype = np.float64 if _in_double_precision(operator) else np.float32
 
     network = clf.network_
     x = network_inputs(graph, clf, operator.inputs, dtype)
@@ -253,13 +260,18 @@ def convert(scope: Any, operator: Any, container: Any) -> None:
         graph.node("Gather", names, best, result=label)
 
 
+def _in_double_precision(operator: Any) -> bool:
+    return any(isinstance(variable.type, DoubleTensorType) for variable in operator.inputs)
+
+
 def set_output_types(operator: Any) -> None:
     """Tell skl2onnx the types and shapes of labels and probabilities."""
     clf, (label, probabilities) = operator.raw_operator, operator.outputs
     n = operator.inputs[0].get_first_dimension()
     classes = get_label_classes(operator.scope_inst, clf)
     shape = [n, len(classes)]
-    probabilities.type.shape = shape
+    precision = DoubleTensorType if _in_double_precision(operator) else FloatTensorType
+    probabilities.set_type(precision(shape))
     if clf._task.is_multilabel:
         label.set_type(Int64TensorType(shape))
     elif all(isinstance(name, str) for name in classes):

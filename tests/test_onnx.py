@@ -11,7 +11,13 @@ from numpy.testing import assert_allclose, assert_array_equal
 from onnx.defs import onnx_opset_version
 from onnxruntime import InferenceSession
 from skl2onnx import to_onnx
-from skl2onnx.common.data_types import FloatTensorType, Int64TensorType, StringTensorType
+from skl2onnx.common.data_types import (
+    BooleanTensorType,
+    DoubleTensorType,
+    FloatTensorType,
+    Int64TensorType,
+    StringTensorType,
+)
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris
@@ -227,3 +233,88 @@ def test_without_skl2onnx(monkeypatch):
 def test_a_classifier_that_is_not_fitted():
     with pytest.raises(RuntimeError, match="No known ways to retrieve the number of classes"):
         to_onnx(ScratchMLPClassifier(), initial_types=[("X", Int64TensorType([None, 2]))])
+
+
+# ---------------------------------------------------------------- tables as they come
+
+
+def a_table(n=300):
+    """Words and numbers with gaps, truth values, and whole numbers that are categories."""
+    rng = np.random.RandomState(0)
+    X = pd.DataFrame(
+        {
+            "word": rng.choice(["a", "b", "ü"], n),
+            "size": rng.randn(n) * 1e3 + 1e6,
+            "truth": rng.rand(n) > 0.5,
+            "code": rng.randint(0, 4, n).astype(float),
+        }
+    )
+    X.loc[::5, "word"], X.loc[::7, "size"], X.loc[::8, "code"] = None, np.nan, np.nan
+    return X, (X["word"] == "a").astype(int)
+
+
+TYPES = {
+    "word": StringTensorType([None, 1]),
+    "size": DoubleTensorType([None, 1]),
+    "truth": BooleanTensorType([None, 1]),
+    "code": DoubleTensorType([None, 1]),
+}
+
+
+def given_to_graph(X):
+    """Columns as a graph takes them, a gap among words as an empty string."""
+    words = X["word"].astype(object).where(X["word"].notna(), "")
+    return {name: (words if name == "word" else X[name]).to_numpy()[:, None] for name in X}
+
+
+def test_words_and_gaps():
+    X, y = a_table()
+    clf = classifier(categorical_features=["word", "truth", "code"]).fit(X, y)
+    assert {"word_nan", "code_nan", "missingindicator_size"} <= set(clf.input_names_)
+    later = pd.concat([X, X[:3].assign(word="never", code=9.0), X[:3].assign(size=np.nan)])
+    types = {"initial_types": list(TYPES.items()), "options": ARRAYS}
+    label, p = run(clf, given_to_graph(later), **types)
+    assert_allclose(p, clf.predict_proba(later), atol=1e-12)
+    assert_array_equal(label, clf.predict(later))
+
+
+def test_an_array_with_gaps():
+    X, y = IRIS[0].copy(), IRIS[1]
+    X[::6, 1] = np.nan
+    clf = classifier().fit(X, y)
+    X[3] = np.nan
+    _, p = run(clf, X, options=ARRAYS)
+    assert_allclose(p, clf.predict_proba(X), atol=1e-12)
+    plain = classifier().fit(*IRIS)
+    _, p = run(plain, X.astype(np.float32), options=ARRAYS)
+    assert_allclose(p, plain.predict_proba(X), atol=1e-5)
+
+
+def test_an_array_of_words():
+    X, y = np.array([["a", "x"], ["b", "y"], ["a", "y"], ["b", "x"]], dtype=object), [0, 1, 0, 1]
+    clf = classifier().fit(X, y)
+    types = [("X", StringTensorType([None, 2]))]
+    graph = to_onnx(clf, initial_types=types, options=ARRAYS)
+    session = InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
+    assert_allclose(session.run(None, {"X": X})[1], clf.predict_proba(X), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("change", "types", "message"),
+    [
+        ({"word": ""}, {}, "Column 0 has the empty string as a level"),
+        ({"code": 2.0**24 + 1}, {}, "Column 3 has levels that single precision does not hold"),
+        ({}, {"size": StringTensorType([None, 1])}, "Column 1 is one of numbers"),
+        ({}, {"word": DoubleTensorType([None, 1])}, "Column 0 is one of words, so its input must"),
+        ({}, {"truth": StringTensorType([None, 1])}, "Column 2 is one of truth values, so its"),
+        ({}, {"size": None}, "The inputs have 3 columns, but the network was fitted to 4"),
+    ],
+)
+def test_what_cannot_be_converted(change, types, message):
+    X, y = a_table()
+    for name, value in change.items():
+        X.loc[1, name] = value
+    clf = classifier(categorical_features=["word", "truth", "code"]).fit(X, y)
+    given = [(name, kind) for name, kind in (TYPES | types).items() if kind is not None]
+    with pytest.raises(ValueError, match=message):
+        to_onnx(clf, initial_types=given, options=ARRAYS)

@@ -279,7 +279,7 @@ class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
         else:
             try:
                 result = validate_data(self, X, *y, reset=reset, **checks)
-            except (TypeError, ValueError):
+            except (TypeError, ValueError, IndexError):  # pyarrow raises the last one
                 if not (is_frame(X) or has_objects(X)):
                     raise
                 # What is no number is named; of what is, the gaps may have been of another kind.

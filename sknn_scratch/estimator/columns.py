@@ -51,6 +51,8 @@ class Column(NamedTuple):
 
     def array(self) -> NDArray:
         """Return its values as an array, with None, NaN or pandas' NA in gaps."""
+        if self.type_name.startswith("dictionary"):  # pyarrow's, which may be empty
+            return _as_objects(self.values.to_pylist())
         values: NDArray = self.values
         return values.to_numpy() if hasattr(values, "to_numpy") else values
 
