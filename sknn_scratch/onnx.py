@@ -199,15 +199,12 @@ def _codes(graph: Graph, clf: Any, j: int, name: str, type_: Any) -> str:
 
 def _looked_up(graph: Graph, x: str, keys: list[Any], values: list[int]) -> str:
     """Look values up, one for each key; of all others it is NO_LEVEL."""
-    return graph.node(
-        "LabelEncoder",
-        x,
-        op_domain="ai.onnx.ml",
-        op_version=2,
-        **{"keys_strings" if isinstance(keys[0], str) else "keys_floats": keys},
-        values_int64s=values,
-        default_int64=NO_LEVEL,
-    )
+    table: dict[str, Any] = {
+        "keys_strings" if isinstance(keys[0], str) else "keys_floats": keys,
+        "values_int64s": values,
+        "default_int64": NO_LEVEL,
+    }
+    return graph.node("LabelEncoder", x, op_domain="ai.onnx.ml", op_version=2, **table)
 
 
 def outputs(graph: Graph, network: Network, a: str, dtype: DTypeLike) -> str:
