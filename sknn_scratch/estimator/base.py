@@ -373,13 +373,13 @@ class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
 
         An input is called as its column; that of a level "column_level", as by OneHotEncoder, of a
         gap among categories "column_nan", of levels that share one "column_infrequent_sklearn"; and
-        that of the gaps in a column of numbers "missingindicator_column". Without names, columns
-        are called x0, x1 and so on.
+        that of the gaps in a column of numbers "missingindicator_column", and that of a bin of the
+        piecewise-linear encoding "column_bin1". Without names, columns are called x0, x1 and so on.
         """
-        layout = self._read("input_names_", lambda network: network.features.layout)
+        features = self._read("input_names_", lambda network: network.features)
         default = [f"x{j}" for j in range(self.n_features_in_)]
         names = np.asarray(getattr(self, "feature_names_in_", default), dtype=object)
-        return input_names(names, self._columns, layout)
+        return input_names(names, self._columns, features)
 
     def __sklearn_tags__(self) -> Tags:
         """Tell scikit-learn what this estimator can do: sparse X, categories, and gaps.

@@ -78,6 +78,14 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
         The network has an input for each level, and for a gap if there is one in ``fit``; of a
         column with more than 40 levels the most frequent have inputs of their own, and all others
         share one. What is no level in ``predict`` has none. ``input_names_`` names the inputs.
+    numerical_encoding : "piecewise_linear" or None, default=None
+        What becomes of numbers before they are scaled. "piecewise_linear": each column of more than
+        two values becomes one for each bin, which says what part of the bin a value has passed:
+        clip((x - start) / width, 0, 1). Bins lie between quantiles. It is another view of a table,
+        nearer to what trees see; several networks that have different views do better than each
+        alone. Not for a sparse X.
+    n_bins : int, default=4
+        Bins of the piecewise-linear encoding; fewer if quantiles are the same.
     scale_features : bool, default=True
         Whether the network sees X as it is, or with its columns centred (``mean_``), divided by
         their standard deviation (``scale_``) and clipped smoothly: x / (1 + (x / 3.5)**4)**0.25.
@@ -267,6 +275,8 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
         ],
         # its inputs
         "categorical_features": ["array-like", StrOptions({"from_dtype"}), None],
+        "numerical_encoding": [StrOptions({"piecewise_linear"}), None],
+        "n_bins": [Interval(Integral, 2, None, closed="left")],
         "scale_features": ["boolean"],
         # what is minimised
         "loss": [StrOptions({loss for loss, _ in LOSSES})],
@@ -314,6 +324,8 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
         init: str = "scaled",
         dtype: str | type | None = None,
         categorical_features: ArrayLike | str | None = "from_dtype",
+        numerical_encoding: str | None = None,
+        n_bins: int = 4,
         scale_features: bool = True,
         loss: str = "guarded_squared_error",
         class_weight: str | dict | list[dict] | None = None,
@@ -347,6 +359,8 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
         self.init = init
         self.dtype = dtype
         self.categorical_features = categorical_features
+        self.numerical_encoding = numerical_encoding
+        self.n_bins = n_bins
         self.scale_features = scale_features
         self.loss = loss
         self.class_weight = class_weight

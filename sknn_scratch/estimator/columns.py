@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from scipy.sparse import issparse
 from sklearn.preprocessing import OrdinalEncoder
 
-from sknn_scratch.network.levels import GAP, NO_LEVEL, Layout, LevelCodes, Levels
+from sknn_scratch.network.features import FeatureMap
+from sknn_scratch.network.levels import GAP, NO_LEVEL, LevelCodes, Levels
 
 #: What the values of a column are. "nothing": there are only gaps.
 Kind = Literal["numbers", "words", "truth values", "nothing"]
@@ -271,7 +272,7 @@ class Columns:
         return table
 
 
-def input_names(names: NDArray, columns: Columns | None, layout: Layout | None) -> NDArray:
+def input_names(names: NDArray, columns: Columns | None, features: FeatureMap) -> NDArray:
     """Name the inputs of the network, in the words of OneHotEncoder and MissingIndicator.
 
     Parameters
@@ -280,16 +281,21 @@ def input_names(names: NDArray, columns: Columns | None, layout: Layout | None) 
         Names of the columns.
     columns : Columns or None
         What they are.
-    layout : Layout or None
-        Which inputs they have.
+    features : FeatureMap
+        What they go through.
     """
+    encoding, layout = features.encoding, features.layout
+    source = np.arange(len(names)) if encoding is None else encoding.columns
+    bins = [0] * len(names) if encoding is None else encoding.bins
+    names = names[source]
+    encoded = [f"{name}_bin{k}" if k else name for name, k in zip(names, bins, strict=True)]
     if layout is None:
-        return names
+        return np.array(encoded, dtype=object)
     found = np.empty(layout.n_inputs, dtype=object)
-    found[layout.number_inputs] = names[layout.numbers]
+    found[layout.number_inputs] = np.array(encoded, dtype=object)[layout.numbers]
     found[layout.gap_inputs] = [f"missingindicator_{name}" for name in names[layout.gaps]]
     for j, lookup in zip(layout.categories, layout.lookups, strict=True):
-        categories = None if columns is None else columns.categories[j]
+        categories = None if columns is None else columns.categories[source[j]]
         levels = ["nan", "", *(categories.levels if categories else [])]  # by code + 2
         shared = Counter(lookup.tolist())
         for i, level in zip(lookup.tolist(), levels, strict=True):

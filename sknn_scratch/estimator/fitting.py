@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 from sklearn.utils import check_random_state
 
 from sknn_scratch.estimator.columns import levels_of
@@ -153,16 +154,30 @@ def _first_theta(
 def _scaling(estimator: Any, table: Table, mode: Mode) -> StreamScaling:
     """Find what the columns go through: learnt from the rows, or as a fit had it."""
     X, weight, levels = table.X, table.sample_weight, levels_of(estimator._columns)
-    scaled = estimator.scale_features
+    scaled, n_bins = estimator.scale_features, bins_of(estimator, X)
     if mode.again:
         before: StreamScaling = estimator._history.scaling
         if not mode.partial or before.features.mean is None:
             return before
     elif not mode.partial or not scaled:
-        return StreamScaling(learn_features(X, weight, levels, scaled=scaled), n_learnt=X.shape[0])
+        features = learn_features(X, weight, levels, scaled=scaled, n_bins=n_bins)
+        return StreamScaling(features, n_learnt=X.shape[0])
     else:
-        before = StreamScaling(learn_features(X, weight, levels, scaled=False))
+        features = learn_features(X, weight, levels, scaled=False, n_bins=n_bins)
+        before = StreamScaling(features)
     return before.after(X, np.ones(X.shape[0]) if weight is None else weight)
+
+
+def bins_of(estimator: Any, X: Any) -> int | None:
+    """Tell into how many bins numbers are encoded; None for none."""
+    if estimator.numerical_encoding is None:
+        return None
+    if issparse(X):
+        raise TypeError(
+            "X is sparse, but numerical_encoding='piecewise_linear' makes nothing of zero that "
+            "would stay zero. Make X dense, with X.toarray(), or set numerical_encoding=None."
+        )
+    return int(estimator.n_bins)
 
 
 def train(estimator: Any, fit: Fit) -> TrainingState:

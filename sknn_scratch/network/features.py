@@ -36,7 +36,9 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from scipy.sparse import csr_matrix, issparse
 
+from sknn_scratch.network.encoding import PiecewiseLinear, learn_encoding
 from sknn_scratch.network.levels import Layout, Levels, layout_of
+from sknn_scratch.network.quantiles import quantile
 
 #: Scaled values are clipped smoothly to this, up and down.
 BOUND = 3.5
@@ -60,17 +62,20 @@ class FeatureMap:
 
     Parameters
     ----------
-    mean : ndarray of shape (n_features,) or None
+    mean : ndarray of shape (n_encoded,) or None
         What is subtracted from each column; None leaves X as it is.
-    scale : ndarray of shape (n_features,) or None
+    scale : ndarray of shape (n_encoded,) or None
         What each column is then divided by.
     layout : Layout or None
         Which inputs a column has; None if each has one, as with numbers without gaps.
+    encoding : PiecewiseLinear or None
+        What becomes of the columns first, n_features to n_encoded; None if they stay as they are.
     """
 
     mean: NDArray | None = None
     scale: NDArray | None = None
     layout: Layout | None = None
+    encoding: PiecewiseLinear | None = None
 
     def __call__(self, X: Any, dtype: DTypeLike) -> NDArray:
         """Map X, (n, n_features), dense or CSR, to inputs of this dtype, (n, n_inputs).
@@ -80,27 +85,37 @@ class FeatureMap:
         """
         if issparse(X) and self.mean is not None and self.scale is not None:
             return _map_sparse(X, dtype, self.mean, self.scale)
-        if self.mean is None and self.layout is None:
+        if self.mean is None and self.layout is None and self.encoding is None:
             return X.astype(dtype, copy=False)
         rows = max(1, MAPPED_AT_ONCE // X.shape[1])
         if len(X) <= rows:
             return self._block(X, dtype)
-        n_inputs = X.shape[1] if self.layout is None else self.layout.n_inputs
-        x = np.empty((len(X), n_inputs), dtype=dtype)
+        x = np.empty((len(X), self.n_inputs(X.shape[1])), dtype=dtype)
         for start in range(0, len(X), rows):
             x[start : start + rows] = self._block(X[start : start + rows], dtype)
         return x
 
     def _block(self, X: NDArray, dtype: DTypeLike) -> NDArray:
         """Map a few rows of X, dense."""
+        X = self.encoded(X)
         if self.mean is None or self.scale is None:
             x = X.astype(dtype, copy=False)
         else:
             x = _scaled(X, dtype, self.mean, self.scale)
         return x if self.layout is None else self.layout(X, x)
 
+    def encoded(self, X: Any) -> Any:
+        """Encode X, (n, n_features): what is scaled and laid out, (n, n_encoded)."""
+        return X if self.encoding is None else self.encoding(X)
+
+    def n_inputs(self, n_features: int) -> int:
+        """Count the inputs of the network."""
+        if self.layout is not None:
+            return self.layout.n_inputs
+        return n_features if self.encoding is None else len(self.encoding.columns)
+
     def rescaled(self, X: Any, sample_weight: NDArray | None) -> Self:
-        """Return the map with the scaling learnt anew, from these rows; its inputs are the same."""
+        """Return the map with its scaling learnt anew, from encoded rows; its inputs stay."""
         categories = () if self.layout is None else self.layout.categories
         learnt = learn_scaling(X, sample_weight, categories)
         return replace(self, mean=learnt.mean, scale=learnt.scale)
@@ -160,7 +175,12 @@ def column_range(X: Any) -> tuple[NDArray, NDArray]:
 
 
 def learn_features(
-    X: Any, sample_weight: NDArray | None, levels: Levels, *, scaled: bool = True
+    X: Any,
+    sample_weight: NDArray | None,
+    levels: Levels,
+    *,
+    scaled: bool = True,
+    n_bins: int | None = None,
 ) -> FeatureMap:
     """Learn what the columns of X, (n, n_features), dense or CSR, go through, from weighted rows.
 
@@ -174,10 +194,19 @@ def learn_features(
         The columns of categories.
     scaled : bool
         Whether numbers are scaled.
+    n_bins : int or None
+        Bins of the piecewise-linear encoding of numbers; None for none.
     """
-    layout = None if issparse(X) else layout_of(X, sample_weight, levels)
+    if issparse(X):
+        return learn_scaling(X, sample_weight) if scaled else AS_THEY_ARE
+    encoding = with_gap = None
+    if n_bins is not None:
+        encoding = learn_encoding(X, sample_weight, levels, n_bins)
+        X, with_gap = encoding(X), encoding.first
+        levels = {int(with_gap[j]): codes for j, codes in levels.items()}
+    layout = layout_of(X, sample_weight, levels, with_gap)
     scaling = learn_scaling(X, sample_weight, levels) if scaled else AS_THEY_ARE
-    return replace(scaling, layout=layout)
+    return replace(scaling, layout=layout, encoding=encoding)
 
 
 def learn_scaling(
@@ -231,7 +260,7 @@ def _scaling_of_values(x: NDArray, weight: NDArray | None) -> tuple[float, float
     nonzero = x != 0
     if 2 * _mass(nonzero, weight) <= (len(x) if weight is None else weight.sum()):
         return 0.0, _scale_about(0.0, x[nonzero], _of(weight, nonzero))[1]
-    return _scale_about(float(_quantile(x, 0.5, weight)), x, weight, centred=True)
+    return _scale_about(float(quantile(x, 0.5, weight)), x, weight, centred=True)
 
 
 def _scaling_of_entries(
@@ -256,7 +285,7 @@ def _scale_about(
     differs = size > np.spacing(abs(centre))
     if not differs.any():
         return centre, 1.0
-    core = float(_quantile(size[differs], CORE, _of(weight, differs)))
+    core = float(quantile(size[differs], CORE, _of(weight, differs)))
     within = size <= WITHIN * core if core < HUGE else np.ones(len(x), dtype=bool)
     kept = x[within]
     if ((kept == 0) | (kept == 1)).all():
@@ -275,14 +304,3 @@ def _of(weight: NDArray | None, rows: NDArray) -> NDArray | None:
 def _mass(chosen: NDArray, weight: NDArray | None) -> float:
     """How much is chosen: rows, or their weight."""
     return float(np.count_nonzero(chosen) if weight is None else weight[chosen].sum())
-
-
-def _quantile(x: NDArray, fraction: float, weight: NDArray | None) -> Any:
-    """Smallest value of x that at least this fraction of the weight does not exceed."""
-    fraction -= 1e-9  # sums of weights are rounded
-    if weight is None:
-        k = max(math.ceil(fraction * len(x)) - 1, 0)
-        return np.partition(x, k)[k]
-    order = x.argsort()
-    passed = weight[order].cumsum()
-    return x[order[np.searchsorted(passed, fraction * passed[-1])]]

@@ -81,15 +81,23 @@ class Layout:
         return np.unique(np.concatenate(found)) if found else np.empty(0, dtype=np.intp)
 
 
-def layout_of(X: NDArray, sample_weight: NDArray | None, levels: Levels) -> Layout | None:
+def layout_of(
+    X: NDArray,
+    sample_weight: NDArray | None,
+    levels: Levels,
+    with_gap: NDArray | None = None,
+) -> Layout | None:
     """Learn from the rows of X, (n, n_features), which inputs its columns have.
 
+    Only the columns in ``with_gap`` can have an input for their gaps; by None all can. The result
     None stands for an input a column, in their order.
     """
     if sample_weight is not None:
         live = sample_weight > 0
         X, sample_weight = X[live], sample_weight[live]
     gaps = _columns_with_gaps(X, levels)
+    if with_gap is not None:
+        gaps = np.intersect1d(gaps, with_gap)
     if not levels and not len(gaps):
         return None
     numbers, number_inputs, lookups, n_inputs = [], [], [], 0

@@ -47,6 +47,7 @@ class StreamScaling:
 
     def after(self, X: Any, sample_weight: NDArray) -> Self:
         """Return the scaling after more rows, X (n, n_features), have come."""
+        X = self.features.encoded(X)
         if self.n_learnt and self.rows is None:
             return self._after_settling(X, sample_weight) if len(self.constant) else self
         live = np.flatnonzero(sample_weight)
