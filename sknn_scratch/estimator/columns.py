@@ -62,6 +62,8 @@ class Column(NamedTuple):
         array = self.array()
         objects = np.empty(len(array), dtype=object)
         objects[:] = list(array) if array.dtype.kind == "O" else array.tolist()
+        if {*map(type, objects)} <= {str, bool, int}:
+            return objects, np.zeros(len(objects), dtype=bool)
         return objects, np.fromiter(map(is_gap, objects), bool, len(objects))
 
     def numbers(self) -> NDArray:
