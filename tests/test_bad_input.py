@@ -20,6 +20,8 @@ X, y = load_iris(return_X_y=True)
         (2.5, r"'hidden_layer_sizes' .* Got 2.5"),
         ("8", r"'hidden_layer_sizes' .* Got '8'"),
         (None, r"'hidden_layer_sizes' .* Got None"),
+        (np.array(None), r"hidden_layer_sizes must be > 0, got None\. Allowed"),
+        (np.array("8"), r"hidden_layer_sizes must be > 0, got '8'"),
         ((8, 0), r"hidden_layer_sizes must be > 0, got \(8, 0\).*at least 1, or a sequence"),
         ((8, -1), r"hidden_layer_sizes must be > 0, got \(8, -1\)"),
         ((8, 2.0), r"hidden_layer_sizes must be > 0, got \(8, 2.0\)"),
