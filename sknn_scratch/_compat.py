@@ -51,13 +51,16 @@ _ZEROS_ALLOWED: dict[str, Any] = (
 LARGEST_SUM = 1e300
 
 
-def check_sample_weight(sample_weight: ArrayLike, X: NDArray) -> NDArray:
+def check_sample_weight(
+    sample_weight: ArrayLike, X: NDArray, *, allow_zeros: bool = False
+) -> NDArray:
     """Validate weights of the rows of X; return them as an array (n,) of float64.
 
     Raises
     ------
     ValueError
-        If there is not one weight a row, if one is negative or not finite, or if all are zero.
+        If there is not one weight a row, if one is negative or not finite, or if all are zero and
+        that is not allowed.
     """
     weights: NDArray = _check_sample_weight(sample_weight, X, dtype=np.float64, **_ZEROS_ALLOWED)
     if weights.min() < 0:
@@ -65,7 +68,7 @@ def check_sample_weight(sample_weight: ArrayLike, X: NDArray) -> NDArray:
             f"sample_weight must not be negative, but its smallest value is {weights.min()}. "
             "Leave rows out, or give them a weight of zero."
         )
-    if not weights.any():
+    if not (allow_zeros or weights.any()):
         raise ValueError("sample_weight is zero for every row. At least one must be positive.")
     with np.errstate(over="ignore"):
         total = weights.sum()

@@ -90,9 +90,12 @@ def check_alike(X: Any, X_val: Any) -> None:
 
 
 def with_weight(table: Table, rows: NDArray | None) -> NDArray | None:
-    """Leave out rows of weight zero: numbers of those to learn from, None for all of the table."""
+    """Leave out rows of weight zero: numbers of those to learn from, None for all of the table.
+
+    If none has a weight, as may be in a part of a stream, all are left in.
+    """
     weight = table.sample_weight
-    if weight is None or weight.all():
+    if weight is None or weight.all() or not weight.any():
         return rows
     return np.flatnonzero(weight) if rows is None else rows[weight[rows] > 0]
 
