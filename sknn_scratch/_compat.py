@@ -16,6 +16,7 @@ from sklearn.utils._param_validation import (
     Options,
     StrOptions,
 )
+from sklearn.utils.extmath import _approximate_mode as approximate_mode
 from sklearn.utils.multiclass import _check_partial_fit_first_call as is_first_partial_fit
 from sklearn.utils.validation import _check_sample_weight
 
@@ -34,6 +35,7 @@ __all__ = [
     "Options",
     "StrOptions",
     "accepts_sample_weight",
+    "approximate_mode",
     "check_sample_weight",
     "fit_context",
     "is_first_partial_fit",

@@ -89,7 +89,11 @@ def test_parameters(name, value, allowed):
 @pytest.mark.parametrize(
     ("fraction", "message"),
     [
-        (0.0, r"test_size=0\.0"),
+        (0.0, r"validation set is too small.*validation_fraction=0\.0 leaves 0 of 150 rows"),
+        (
+            0.999,
+            r"training set is empty: validation_fraction=0\.999 sets all of the 150 rows aside",
+        ),
         (0.005, r"validation set is too small.*validation_fraction=0\.005 leaves 1 of 150 rows"),
     ],
 )

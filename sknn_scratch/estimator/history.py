@@ -45,7 +45,8 @@ class History:
             return None
         mean = np.where(self.weight > 0, self.weight / max(self.n_rows, 1), 1)
         weight = (np.ones((n, 1)) if weight is None else weight) / mean
-        return None if np.abs(weight - 1).max() < ROUNDING else weight
+        farthest = max(1 - weight.min(), weight.max() - 1)
+        return None if farthest < ROUNDING else weight
 
     def __add__(self, other: "History") -> Self:
         """Add the sums of further rows, whose scaling is that of all."""

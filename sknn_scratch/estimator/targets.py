@@ -16,6 +16,9 @@ from sknn_scratch._compat import is_first_partial_fit
 
 ClassWeight = str | dict | list[dict]
 
+#: Rows of a part in which classes are looked for.
+ROWS_AT_ONCE = 1 << 14
+
 
 @dataclass(frozen=True, eq=False)
 class Classification:
@@ -159,8 +162,13 @@ class Classification:
 
     def rows_to_keep(self, y: NDArray, train: NDArray, validation: NDArray) -> NDArray:
         """Find rows set aside without which a class could not be learnt: the first of each."""
-        lost = np.setdiff1d(y, y[train])
-        return np.array([validation[y[validation] == name][0] for name in lost], dtype=int)
+        y_val = y[validation]
+        lost = np.unique(y_val)
+        for start in range(0, len(train), ROWS_AT_ONCE):
+            if not len(lost):
+                break
+            lost = np.setdiff1d(lost, y[train[start : start + ROWS_AT_ONCE]])
+        return np.array([validation[y_val == name][0] for name in lost], dtype=int)
 
 
 @dataclass(frozen=True, eq=False)
@@ -382,12 +390,14 @@ def _live(rows: NDArray, sample_weight: NDArray | None) -> NDArray:
     return rows if sample_weight is None else rows[sample_weight > 0]
 
 
-def _kish(targets: NDArray, weight: NDArray) -> NDArray:
-    """Effective number of the rows with each target, (n_outputs,)."""
+def _kish(chosen: NDArray, weight: NDArray) -> NDArray:
+    """Effective number of the rows that are chosen by ones, (n_outputs,)."""
     largest = weight.max(axis=0)
     weight = weight / np.where(largest > 0, largest, 1)  # of very small ones the squares vanish
-    squares = (weight**2 * targets).sum(axis=0)
-    sums = (weight * targets).sum(axis=0)
+    weight = np.multiply(weight, chosen, weight if weight.shape == chosen.shape else None)
+    sums = weight.sum(axis=0)
+    weight *= weight
+    squares = weight.sum(axis=0)
     return np.divide(sums**2, squares, out=np.zeros_like(sums), where=squares > 0)
 
 
@@ -395,7 +405,7 @@ def _of_both(targets: NDArray, weight: NDArray | None) -> float:
     """Effective number of the rows with and without a target, the mean over the outputs."""
     if weight is None or not weight.any():
         return float(len(targets))
-    return float((_kish(targets, weight) + _kish(1 - targets, weight)).mean())
+    return float((_kish(targets, weight) + _kish(targets == 0, weight)).mean())
 
 
 def _weights_of(class_weight: dict, classes: NDArray) -> NDArray:
