@@ -21,7 +21,7 @@ def batch_slices(n_samples: int, batch_size: int) -> Iterator[slice]:
 
 
 class Stream:
-    """Rows in the order in which a network sees them, and the sources of chance behind it.
+    """Rows in the order in which a network sees them, and the random sources of that order.
 
     Networks that see the same rows in the same order, such as those of a search that differ in
     their learning rates, can share a stream.
