@@ -16,6 +16,7 @@ from sklearn.utils._param_validation import (
     Options,
     StrOptions,
 )
+from sklearn.utils.extmath import _approximate_mode as approximate_mode
 from sklearn.utils.multiclass import _check_partial_fit_first_call as is_first_partial_fit
 from sklearn.utils.validation import _check_sample_weight
 
@@ -34,6 +35,7 @@ __all__ = [
     "Options",
     "StrOptions",
     "accepts_sample_weight",
+    "approximate_mode",
     "check_sample_weight",
     "fit_context",
     "is_first_partial_fit",
@@ -51,13 +53,16 @@ _ZEROS_ALLOWED: dict[str, Any] = (
 LARGEST_SUM = 1e300
 
 
-def check_sample_weight(sample_weight: ArrayLike, X: NDArray) -> NDArray:
+def check_sample_weight(
+    sample_weight: ArrayLike, X: NDArray, *, allow_zeros: bool = False
+) -> NDArray:
     """Validate weights of the rows of X; return them as an array (n,) of float64.
 
     Raises
     ------
     ValueError
-        If there is not one weight a row, if one is negative or not finite, or if all are zero.
+        If there is not one weight a row, if one is negative or not finite, or if all are zero and
+        that is not allowed.
     """
     weights: NDArray = _check_sample_weight(sample_weight, X, dtype=np.float64, **_ZEROS_ALLOWED)
     if weights.min() < 0:
@@ -65,7 +70,7 @@ def check_sample_weight(sample_weight: ArrayLike, X: NDArray) -> NDArray:
             f"sample_weight must not be negative, but its smallest value is {weights.min()}. "
             "Leave rows out, or give them a weight of zero."
         )
-    if not weights.any():
+    if not (allow_zeros or weights.any()):
         raise ValueError("sample_weight is zero for every row. At least one must be positive.")
     with np.errstate(over="ignore"):
         total = weights.sum()

@@ -222,7 +222,8 @@ ATTRIBUTES = [
 
 def as_array(value: Any) -> NDArray:
     """Return an attribute as an array that needs no pickle."""
-    return np.array("None") if value is None else np.asarray(value)
+    array = np.array("None") if value is None else np.asarray(value)
+    return np.array(array.tolist()) if array.dtype == object else array
 
 
 def listed(name: str, arrays: Iterable[NDArray]) -> Record:

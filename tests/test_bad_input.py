@@ -20,6 +20,8 @@ X, y = load_iris(return_X_y=True)
         (2.5, r"'hidden_layer_sizes' .* Got 2.5"),
         ("8", r"'hidden_layer_sizes' .* Got '8'"),
         (None, r"'hidden_layer_sizes' .* Got None"),
+        (np.array(None), r"hidden_layer_sizes must be > 0, got None\. Allowed"),
+        (np.array("8"), r"hidden_layer_sizes must be > 0, got '8'"),
         ((8, 0), r"hidden_layer_sizes must be > 0, got \(8, 0\).*at least 1, or a sequence"),
         ((8, -1), r"hidden_layer_sizes must be > 0, got \(8, -1\)"),
         ((8, 2.0), r"hidden_layer_sizes must be > 0, got \(8, 2.0\)"),
@@ -87,7 +89,11 @@ def test_parameters(name, value, allowed):
 @pytest.mark.parametrize(
     ("fraction", "message"),
     [
-        (0.0, r"test_size=0\.0"),
+        (0.0, r"validation set is too small.*validation_fraction=0\.0 leaves 0 of 150 rows"),
+        (
+            0.999,
+            r"training set is empty: validation_fraction=0\.999 sets all of the 150 rows aside",
+        ),
         (0.005, r"validation set is too small.*validation_fraction=0\.005 leaves 1 of 150 rows"),
     ],
 )
@@ -126,14 +132,13 @@ def test_labels(labels, message):
 @pytest.mark.parametrize(
     ("inputs", "message"),
     [
-        (np.where(X > 5, np.nan, X), "Input X contains NaN"),
         (np.where(X > 5, np.inf, X), "Input X contains infinity"),
         (X[:0], "0 sample"),
         (X[:, :0], r"0 feature\(s\)"),
         (X[:, 0], "Expected 2D array, got 1D array"),
         (X.astype(complex), "Complex data not supported"),
     ],
-    ids=["nan", "inf", "no rows", "no columns", "1d", "complex"],
+    ids=["inf", "no rows", "no columns", "1d", "complex"],
 )
 def test_inputs(inputs, message):
     with pytest.raises(ValueError, match=message):
@@ -204,7 +209,7 @@ def test_training_that_cannot_overflow_but_learns_nothing_says_so(solver):
     [
         lambda clf: clf.set_params(alpha=-1).fit(X, y),
         lambda clf: clf.fit(X[:, :3], np.zeros(150)),
-        lambda clf: clf.fit(np.full_like(X, np.nan), y),
+        lambda clf: clf.fit(np.full_like(X, np.inf), y),
         lambda clf: clf.fit(X[:, :3], y, sample_weight=-np.ones(150)),
         lambda clf: clf.set_params(
             activation="relu", solver="sgd", learning_rate_init=1e6, loss="log_loss"

@@ -102,6 +102,82 @@ def test_partial_fit(case, own):
     assert_same(ours, theirs)
 
 
+# ---------------------------------------------------------------- rows that are absent
+
+
+@pytest.mark.parametrize("y", [NAMES, KINDS == 0, LABELS], ids=["three", "two", "labels"])
+@pytest.mark.parametrize(
+    "settings", [{"solver": "lbfgs", "max_iter": "auto"}, {"batch_size": 178}, {}], ids=str
+)
+@pytest.mark.filterwarnings("ignore:Got `batch_size`")
+def test_rows_of_weight_zero_do_not_count_for_balance(y, settings):
+    live = np.ones(178, dtype=bool)
+    live[:40] = live[150:160] = False
+    ours = fit(make(class_weight="balanced", **settings), y, sample_weight=OWN * live)
+    theirs = make(class_weight="balanced", **settings)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        theirs.fit(X[live], y[live], OWN[live])
+    assert_same(ours, theirs)
+
+
+def test_a_class_that_has_no_row_with_a_weight_has_no_say_in_the_balance():
+    live = KINDS < 2
+    ours = fit(make(class_weight="balanced"), NAMES, sample_weight=live * 1.0)
+    weight = np.where(live, 130 / (2 * np.bincount(KINDS)[KINDS]), 0)
+    assert_same(ours, fit(make(), NAMES, sample_weight=weight))
+
+
+#: For one column of classes and for labels: class_weight, y, and rows that have no weight by it.
+DEAD = {
+    "classes": ({"barolo": 0}, NAMES, KINDS == 0),
+    "labels": ([{0: 0}, {1: 0}], LABELS, (LABELS == [0, 1]).all(axis=1)),
+}
+
+
+@pytest.mark.parametrize("learning_rate", ["constant", "adaptive"])
+@pytest.mark.parametrize("case", DEAD)
+def test_a_part_of_a_stream_in_which_no_class_has_a_weight_teaches_nothing(case, learning_rate):
+    class_weight, y, dead = DEAD[case]
+    classes = np.unique(NAMES) if y.ndim == 1 else [0, 1]
+    parts = np.array_split(np.flatnonzero(~dead), 3)
+    # Rows that have a weight of their own are looked at to scale the columns.
+    settings = {"learning_rate": learning_rate, "scale_features": False, "init": "glorot"}
+    models = [make(class_weight=class_weight, **settings) for _ in range(2)]
+    for part in parts:
+        for model in models:
+            model.partial_fit(X[part], y[part], classes=classes)
+        models[0].partial_fit(X[dead], y[dead], OWN[dead])
+        assert models[0].loss_ == models[1].loss_
+    assert_same(*models)
+    assert models[0].t_ == models[1].t_ == len(np.concatenate(parts))
+
+
+@pytest.mark.parametrize("case", DEAD)
+def test_it_may_be_the_first_part(case):
+    class_weight, y, dead = DEAD[case]
+    classes = np.unique(NAMES) if y.ndim == 1 else [0, 1]
+    model = make(class_weight=class_weight, learning_rate="adaptive")
+    for _ in range(2):
+        model.partial_fit(X[dead], y[dead], classes=classes)
+        assert (model.t_, model.n_iter_, model.loss_curve_) == (0, 0, [])
+        assert np.isnan(model.loss_)
+        assert np.isfinite(model.predict_proba(X)).all()
+    for _ in range(30):
+        model.partial_fit(X, y)
+    assert model.best_loss_ == min(model.loss_curve_)
+    assert len(model.loss_curve_) == 30
+    assert model.loss_ < model.loss_curve_[0] / 2
+
+
+def test_rows_without_any_weight_of_their_own_are_refused():
+    model = make(class_weight={"barolo": 0})
+    with pytest.raises(ValueError, match="sample_weight is zero for every row"):
+        model.partial_fit(X, NAMES, np.zeros(178), classes=np.unique(NAMES))
+    with pytest.raises(ValueError, match="sample_weight is zero for every row"):
+        model.fit(X, NAMES, (KINDS == 0) * 1.0)
+
+
 # ---------------------------------------------------------------- several labels
 
 
@@ -205,7 +281,7 @@ def test_it_is_left_as_it_was_given():
         ({"barolo": np.nan}, NAMES, "must not be negative or NaN"),
         ([{0: -1}, {}], LABELS, "must not be negative or NaN"),
         ({"barolo": np.inf}, NAMES, "infinity|too large"),
-        ({0: 0, 1: 0, 2: 0}, KINDS, "zero for every row"),
+        ({0: 0, 1: 0, 2: 0}, KINDS, r"leaves no row with a weight. Give one of the classes \[0, 1"),
         ([{"barolo": 1}], NAMES, "must be 'balanced' or a dict for one column of labels, got"),
         ({0: 1}, LABELS, "list of one dict a label, 2 in all, for multilabel y, got {0: 1}"),
         ([{0: 1}], LABELS, r"list of one dict a label, 2 in all, for multilabel y, got \[{0: 1}"),

@@ -90,6 +90,21 @@ def test_guarded_squared_error_adds_as_much_of_the_log_loss_as_the_guard_says(ou
         assert_allclose(found, squares, rtol=1e-12, atol=1e-15)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("output", ["logistic", "softmax"])
+def test_without_a_guard_it_is_that_of_a_guard_of_zero(output, dtype):
+    rng = np.random.default_rng(4)
+    z, y = rng.normal(0, 3, (12, 3)).astype(dtype), np.eye(3, dtype=dtype)[rng.integers(3, size=12)]
+    weight, loss = np.full_like(z, 1 / 12), LOSSES["guarded_squared_error", output]
+    found = []
+    for guard in (None, np.zeros(3, dtype=dtype)):
+        delta = z.copy()
+        value = loss.value_and_delta(delta, y, weight, guard, Scratch(delta))
+        found.append((value, delta))
+    assert found[0][0] == found[1][0]
+    assert_array_equal(found[0][1], found[1][1])
+
+
 def test_only_the_squared_error_is_flat_where_the_true_class_has_no_probability():
     z, y = np.array([[40.0, -40.0, 0.0]]), np.array([[0.0, 1.0, 0.0]])
     for output in ("softmax", "logistic"):

@@ -41,6 +41,10 @@ def rows_of(text: str, header: str) -> list[list[str]]:
 # ---------------------------------------------------------------- one run, as anyone would see it
 
 
+# What a run prints is made once, by the worker that has them all.
+pytestmark = pytest.mark.xdist_group("demonstration")
+
+
 @pytest.fixture(scope="module")
 def printed():
     """What a run on iris prints."""

@@ -1,4 +1,7 @@
-"""Memory of a fit: one scaled copy of X and little more, and of X as it comes none."""
+"""Memory of a fit: one scaled copy of X and little more, and of X as it comes none.
+
+What it keeps of a row beside X does not depend on the columns, and counts where they are few.
+"""
 
 import gc
 import tracemalloc
@@ -13,6 +16,9 @@ from sknn_scratch import ScratchMLPClassifier
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 N, D = 40_000, 100
+
+#: Bytes that a fit may take beside what it takes of each row: buffers for a part of the rows.
+BUFFERS = 4 << 20
 
 
 def peak(X, *, partial=False, more=None, **settings):
@@ -56,6 +62,26 @@ FITS = {
 @pytest.mark.parametrize("fit", FITS)
 def test_a_fit_takes_one_copy_of_the_table_and_little_more(fit, dtype):
     assert 0.9 < peak(table(dtype), **FITS[fit]) < 1.3
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("fit", FITS)
+def test_beside_the_copy_it_takes_few_bytes_a_row(fit, dtype):
+    n, settings = 100_000, FITS[fit]
+    X = np.random.RandomState(0).rand(n, 10).astype(dtype)
+    if weighted := "more" in settings:
+        settings = settings | {"more": {"sample_weight": np.resize(WITH_ZEROS, n)}}
+    weighted = weighted or "class_weight" in settings
+    n_outputs = 3 if "classes" in settings else 1
+    a_row = 16 + 2 * n_outputs * X.itemsize + 16 * weighted
+    assert peak(X, **settings) * X.nbytes < X.nbytes + a_row * n + BUFFERS
+
+
+@pytest.mark.parametrize(("dtype", "columns"), [(np.float32, 20), (np.float64, 16)])
+@pytest.mark.parametrize("fit", ["defaults", "early stopping"])
+def test_so_few_columns_are_enough_for_that_to_be_little(fit, dtype, columns):
+    X = np.random.RandomState(0).rand(400_000, columns).astype(dtype)
+    assert peak(X, **FITS[fit]) < 1.3
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -778,8 +778,8 @@ def test_a_failing_fit_leaves_the_last_one():
         for cls in (MLPClassifier, MLPDefaults)
     )
     before = {model: model.predict_proba(X) for model in (theirs, ours)}
-    for model in (theirs, ours):
-        with pytest.raises(ValueError, match="test_size=0"):
+    for model, message in ((theirs, "test_size=0"), (ours, "validation set is too small")):
+        with pytest.raises(ValueError, match=message):
             model.fit(X[:, :2], y)
     with pytest.raises(ValueError, match="is expecting 2 features"):
         theirs.predict_proba(X)

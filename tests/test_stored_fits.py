@@ -131,6 +131,13 @@ def test_the_largest_difference_is_named():
     assert fault(before, now) == "c differs by up to 0.5; 2 of 3 arrays differ"
 
 
+def test_bits_of_every_kind_of_labels_are_read_again(tmp_path, capsys):
+    file, only = str(tmp_path / "bits"), "^(multilabel, log_loss, sgd|labels as)"
+    assert main(["write", file, "--only", only]) == 0
+    assert main(["check", file, "--only", only]) == 0
+    assert capsys.readouterr().out.endswith(", 0 differ\n")
+
+
 def test_the_command_line(tmp_path, monkeypatch, capsys):
     file, only = str(tmp_path / "bits"), "^sgd, (constant|no momentum|plain momentum)$"
     assert main(["write", file, "--only", only]) == 0
@@ -153,7 +160,7 @@ def test_the_command_line(tmp_path, monkeypatch, capsys):
 
 def test_other_circumstances_are_named(tmp_path, monkeypatch, capsys):
     file, only = str(tmp_path / "bits"), "^sgd, constant$"
-    main(["write", file, "--only", only])
+    assert main(["write", file, "--only", only]) == 0
     then = stored_fits.circumstances()
     monkeypatch.setattr(stored_fits, "circumstances", lambda: then | {"numpy": "9.9"})
     assert main(["check", file, "--only", only]) == 0

@@ -14,10 +14,11 @@ from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import get_scorer, make_scorer
 from sklearn.model_selection import train_test_split
+from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sknn_scratch import ScratchMLPClassifier
+from sknn_scratch import MLP_CLASSIFIER_SETTINGS, ScratchMLPClassifier
 
 IRIS, KINDS = load_iris(return_X_y=True)
 CANCER, BENIGN = load_breast_cancer(return_X_y=True)
@@ -322,6 +323,27 @@ def test_rows_that_are_set_aside_are_those_of_train_test_split(target, weighted)
     assert model.validation_loss_curve_[model.best_iter_ - 1] == pytest.approx(expected, rel=1e-9)
     expected = model.score(X[rows], y[rows], weight)
     assert model.best_validation_score_ == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_so_they_are_of_many_rows(n_classes):
+    X = np.random.RandomState(0).rand(70_001, 2)
+    y = (X[:, 0] * n_classes).astype(int)
+    settings = {"hidden_layer_sizes": (2,), "early_stopping": True, "random_state": 0}
+    settings |= {"batch_size": 1000, "max_iter": 2}
+    ours = fit(ScratchMLPClassifier(**MLP_CLASSIFIER_SETTINGS | settings), X, y)
+    with pytest.warns(ConvergenceWarning):
+        theirs = MLPClassifier(**settings).fit(X, y)
+    assert ours.validation_scores_ == theirs.validation_scores_
+    assert_allclose(ours.coefs_[0], theirs.coefs_[0], rtol=1e-9)
+
+
+@pytest.mark.parametrize("early_stopping", [True, False])
+def test_a_class_whose_rows_all_have_weight_zero_is_never_predicted(early_stopping):
+    model = make(early_stopping=early_stopping, max_iter="auto")
+    fit(model, IRIS, KINDS, sample_weight=(KINDS > 0) * 1.0)
+    assert model.classes_.tolist() == [0, 1, 2]
+    assert set(model.predict(IRIS[KINDS > 0])) == {1, 2}
 
 
 def test_given_rows_are_no_part_of_training():

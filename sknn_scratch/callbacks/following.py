@@ -1,4 +1,4 @@
-"""What follows a job: the callbacks of the estimator, and checkpoints among them."""
+"""Let callbacks and checkpoints follow the training of a job."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace

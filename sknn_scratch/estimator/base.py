@@ -225,7 +225,7 @@ class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
             self._task = self._new_task(y)
         else:
             before.check_same_classes(y)
-        return self._weighted(X, y, sample_weight)
+        return self._weighted(X, y, sample_weight, allow_zeros=mode.partial)
 
     def _data(self, table: Table, held_out: Table | None, fit: Fit) -> dict[str, Any]:
         """Return all that a fit depends on, but for parameters."""
@@ -290,17 +290,22 @@ class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
         check_gaps(result[0] if y else result, allowed=self._takes_gaps)
         return result
 
-    def _weighted(self, X: NDArray, y: NDArray, sample_weight: ArrayLike | None) -> Table:
-        """Give validated rows their weights, those of their classes included."""
+    def _weighted(
+        self, X: NDArray, y: NDArray, sample_weight: ArrayLike | None, *, allow_zeros: bool = False
+    ) -> Table:
+        """Give validated rows their weights, those of their classes included.
+
+        With ``allow_zeros``, all rows may be of classes without a weight.
+        """
         weight = None if sample_weight is None else check_sample_weight(sample_weight, X)
         if self.class_weight is None:
             return Table(X, y, weight, None)
-        by_class = self._task.class_weights(self.class_weight, y)
+        by_class = self._task.class_weights(self.class_weight, y, weight)
         if by_class.ndim == 2:
             return Table(X, y, weight, by_class)
-        return Table(
-            X, y, check_sample_weight(by_class * (1 if weight is None else weight), X), None
-        )
+        if weight is not None:
+            by_class = by_class * weight
+        return Table(X, y, check_sample_weight(by_class, X, allow_zeros=allow_zeros), None)
 
     def _validate_set(self, X_val: Any, y_val: Any, sample_weight_val: Any) -> Table | None:
         """Validate the validation rows that were given to fit; None if there are none."""

@@ -106,8 +106,9 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
           where m is the frequency of the rarest.
     class_weight : "balanced", dict, list of dict or None, default=None
         Weights of classes, which multiply ``sample_weight``. "balanced" weights them inversely to
-        their frequencies in y, multilabel y label by label; a dict gives weights by class, and may
-        name classes that y lacks; multilabel y takes one dict a label.
+        their frequencies among the rows that have a weight, multilabel y label by label; a dict
+        gives weights by class, and may name classes that y lacks; multilabel y takes one dict a
+        label.
     alpha : float, default=0
         Strength of the L2 penalty, which is divided by the number of rows: with weights, by their
         effective number.

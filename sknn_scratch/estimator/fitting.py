@@ -141,7 +141,7 @@ def _first_theta(
         return _theta_of(estimator, fitted.coefs, fitted.intercepts, network.sizes)
     if {"coefs_", "intercepts_"} <= assigned.keys() and (mode.partial or estimator.warm_start):
         return _theta_of(estimator, assigned["coefs_"], assigned["intercepts_"], network.sizes)
-    weight, dtype = rows.table.sample_weight, rows.targets.dtype
+    weight, dtype = _weight_to_look_by(rows.table), rows.targets.dtype
     theta = initial_theta(network, estimator.init, rows.inputs, weight, rng, dtype)
     if features.layout is not None:
         # A level that no row is of, so that nothing is learnt of it, must not count.
@@ -153,8 +153,9 @@ def _first_theta(
 
 def _scaling(estimator: Any, table: Table, mode: Mode) -> StreamScaling:
     """Find what the columns go through: learnt from the rows, or as a fit had it."""
-    X, weight, levels = table.X, table.sample_weight, levels_of(estimator._columns)
+    X, levels = table.X, levels_of(estimator._columns)
     scaled, n_bins = estimator.scale_features, bins_of(estimator, X)
+    weight = table.sample_weight if mode.again else _weight_to_look_by(table)
     if mode.again:
         before: StreamScaling = estimator._history.scaling
         if not mode.partial or before.features.mean is None:
@@ -180,8 +181,22 @@ def bins_of(estimator: Any, X: Any) -> int | None:
     return int(estimator.n_bins)
 
 
+def _weight_to_look_by(table: Table) -> NDArray | None:
+    """Return the weights by which a new network looks at the columns; None if they are equal.
+
+    If the first part of a stream has no row with a weight, all there is to look at are these rows.
+    """
+    weight = table.sample_weight
+    return None if weight is None or not weight.any() else weight
+
+
 def train(estimator: Any, fit: Fit) -> TrainingState:
     """Train the job of a fit, alone or with those of other threads."""
+    if fit.job.sample_weight is not None and not fit.job.sample_weight.any():
+        # A part of a stream in which no class has a weight: nothing is learnt from it.
+        start, loss = fit.job.start, getattr(estimator, "loss_", math.nan)
+        solver = start.solver or fit.job.solver.new_state(start.theta)
+        return replace(start, solver=solver, loss=loss, stop_reason="max_iter")
     if estimator.solver == "lbfgs":
         result = train_lbfgs(fit.job, estimator.tol, estimator.max_fun)
     else:
@@ -272,7 +287,9 @@ def _curves(
 def _best_loss(estimator: Any) -> float:
     """Return the lowest loss so far; the curve is read only where it has not been noted."""
     best: float | None = getattr(estimator, "best_loss_", None)
-    return min(estimator.loss_curve_, default=math.inf) if best is None else best
+    if best is None or math.isnan(best):
+        return min(estimator.loss_curve_, default=math.inf)
+    return best
 
 
 def _theta_of(

@@ -43,9 +43,10 @@ class History:
         """Divide the weights of n rows by the mean over all rows so far; None if all become 1."""
         if weight is None and (self.weight == self.n_rows).all():
             return None
-        mean = np.where(self.weight > 0, self.weight / self.n_rows, 1)
+        mean = np.where(self.weight > 0, self.weight / max(self.n_rows, 1), 1)
         weight = (np.ones((n, 1)) if weight is None else weight) / mean
-        return None if np.abs(weight - 1).max() < ROUNDING else weight
+        farthest = max(1 - weight.min(), weight.max() - 1)
+        return None if farthest < ROUNDING else weight
 
     def __add__(self, other: "History") -> Self:
         """Add the sums of further rows, whose scaling is that of all."""
@@ -62,4 +63,5 @@ def history_of(targets: NDArray, weight: NDArray | None, scaling: StreamScaling)
     n = len(targets)
     if weight is None:
         return History(n, np.array([float(n)]), targets.sum(axis=0, dtype=np.float64), scaling)
+    n = n if weight.any() else 0
     return History(n, weight.sum(axis=0), (weight * targets).sum(axis=0), scaling)

@@ -14,7 +14,7 @@ draws too:
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, NamedTuple, cast
@@ -164,7 +164,7 @@ def hidden_sizes(parameters: Any) -> tuple[int, ...]:
     given = parameters.hidden_layer_sizes
     if isinstance(given, np.ndarray):  # maybe without an axis: np.array(200)
         given = given.tolist()
-    sizes: list[Any] = [given] if np.isscalar(given) else list(cast(Sequence, given))
+    sizes: list[Any] = list(given) if isinstance(given, Iterable) else [given]
     for size in sizes:
         if not isinstance(size, Integral) or isinstance(size, bool) or size < 1:
             raise InvalidParameterError(

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 from sklearn.metrics import accuracy_score, check_scoring
-from sklearn.model_selection import train_test_split
 
 from sknn_scratch._caller import warn_user
-from sknn_scratch._compat import accepts_sample_weight
+from sknn_scratch._compat import accepts_sample_weight, approximate_mode
 from sknn_scratch.estimator.targets import Classification
+from sknn_scratch.network.arrays import row_type
 from sknn_scratch.network.features import FeatureMap, column_range
 from sknn_scratch.network.layers import Architecture
 from sknn_scratch.network.losses import INVERSE_LINKS
@@ -90,11 +90,15 @@ def check_alike(X: Any, X_val: Any) -> None:
 
 
 def with_weight(table: Table, rows: NDArray | None) -> NDArray | None:
-    """Leave out rows of weight zero: numbers of those to learn from, None for all of the table."""
+    """Leave out rows of weight zero: numbers of those to learn from, None for all of the table.
+
+    If none has a weight, as may be in a part of a stream, all are left in.
+    """
     weight = table.sample_weight
-    if weight is None or weight.all():
+    if weight is None or weight.all() or not weight.any():
         return rows
-    return np.flatnonzero(weight) if rows is None else rows[weight[rows] > 0]
+    live = weight > 0
+    return np.flatnonzero(live).astype(row_type(len(live))) if rows is None else rows[live[rows]]
 
 
 def set_aside(
@@ -102,11 +106,15 @@ def set_aside(
 ) -> tuple[NDArray, NDArray]:
     """Split rows into those to learn from, and those to hold out: the numbers of both."""
     n, y, weight = len(rows.targets), rows.table.y, rows.table.sample_weight
-    train, validation = train_test_split(
-        np.arange(n), random_state=rng, test_size=fraction, stratify=task.stratify(rows.targets)
-    )
+    n_validation = math.ceil(fraction * n)
+    if n_validation == n:
+        raise ValueError(
+            f"The training set is empty: validation_fraction={fraction} sets all of the {n} rows "
+            "aside. Decrease 'validation_fraction', or increase the size of your dataset."
+        )
+    train, validation = _split(n, n_validation, task.stratify(rows.targets), rng)
     # A row of weight zero is none that a class could be learnt from.
-    live = [part if weight is None else part[weight[part] > 0] for part in (train, validation)]
+    live = [part if weight is None else part[(weight > 0)[part]] for part in (train, validation)]
     if len(kept := task.rows_to_keep(y, *live)):
         train = np.concatenate([train, kept])
         validation = np.setdiff1d(validation, kept)
@@ -121,6 +129,37 @@ def set_aside(
             "from, or for validation. Leave rows of weight zero out, or give X_val and y_val."
         )
     return train, validation
+
+
+def _split(
+    n: int, n_validation: int, positive: NDArray | None, rng: np.random.RandomState
+) -> tuple[NDArray, NDArray]:
+    """Split the numbers of n rows at random, each class alike if it is told which are positive.
+
+    They are those of scikit-learn's ``train_test_split``, in the same order, which takes several
+    times the memory: for a narrow table, as much as for the table.
+    """
+    if positive is None:
+        order: NDArray = np.arange(n, dtype=row_type(n))
+        rng.shuffle(order)
+        return order[n_validation:], order[:n_validation]
+    classes: list[NDArray] = [
+        np.flatnonzero(rows).astype(row_type(n)) for rows in (~positive, positive)
+    ]
+    counts = np.array([len(rows) for rows in classes])
+    n_train = approximate_mode(counts, n - n_validation, rng)
+    n_held = approximate_mode(counts - n_train, n_validation, rng)
+    for rows in classes:
+        rng.shuffle(rows)
+    parts = (
+        np.concatenate([rows[:k] for rows, k in zip(classes, n_train, strict=True)]),
+        np.concatenate(
+            [rows[k : k + m] for rows, k, m in zip(classes, n_train, n_held, strict=True)]
+        ),
+    )
+    for part in parts:
+        rng.shuffle(part)
+    return parts
 
 
 def hold_out(

@@ -10,12 +10,14 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
-from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 
 from sknn_scratch._compat import is_first_partial_fit
 
 ClassWeight = str | dict | list[dict]
+
+#: Rows of a part in which classes are looked for.
+ROWS_AT_ONCE = 1 << 14
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,29 +49,43 @@ class Classification:
         """Turn probabilities of the classes, (n, n_classes), into labels."""
         return self.classes[p.argmax(axis=-1)]
 
-    def class_weights(self, class_weight: ClassWeight, y: Any) -> NDArray:
+    def class_weights(
+        self, class_weight: ClassWeight, y: Any, sample_weight: NDArray | None
+    ) -> NDArray:
         """Weigh each row of y, (n,), by its class.
 
         Parameters
         ----------
         class_weight : "balanced", dict, or (several labels) list of dict
-            "balanced" weighs classes inversely to their frequencies in y; a dict gives the weights
-            of classes, one if missing.
+            "balanced" weighs classes inversely to how many rows of y with a weight they have; a
+            dict gives the weights of classes, one if missing.
+        y : ndarray of shape (n,) or (n, n_labels)
+        sample_weight : ndarray of shape (n,) or None
 
         Raises
         ------
         ValueError
             If a dict names an unknown class while another has no weight, if it gives a weight that
-            is not a number of at least 0, or if class_weight is of another kind than y.
+            is not a number of at least 0, or none that is more, or if class_weight is of another
+            kind than y.
         """
+        number = np.searchsorted(self.classes, y)
         if class_weight == "balanced":
-            return compute_sample_weight("balanced", y)
-        if not isinstance(class_weight, dict):
+            counts = np.bincount(_live(number, sample_weight), minlength=len(self.classes))
+            of_classes = counts.sum() / (np.count_nonzero(counts) * np.maximum(counts, 1))
+        elif isinstance(class_weight, dict):
+            of_classes = _weights_of(class_weight, self.classes)
+        else:
             raise ValueError(
                 f"class_weight must be 'balanced' or a dict for one column of labels, got "
                 f"{class_weight!r}."
             )
-        return _weights_of(class_weight, self.classes)[np.searchsorted(self.classes, y)]
+        if not of_classes.any():
+            raise ValueError(
+                f"class_weight={class_weight!r} leaves no row with a weight. Give one of the "
+                f"classes {self.classes.tolist()} a weight."
+            )
+        return of_classes[number]
 
     def effective_number(self, targets: NDArray, weight: NDArray | None) -> float:
         r"""Count the rows that weighted rows are worth, class by class.
@@ -146,8 +162,13 @@ class Classification:
 
     def rows_to_keep(self, y: NDArray, train: NDArray, validation: NDArray) -> NDArray:
         """Find rows set aside without which a class could not be learnt: the first of each."""
-        lost = np.setdiff1d(y, y[train])
-        return np.array([validation[y[validation] == name][0] for name in lost], dtype=int)
+        y_val = y[validation]
+        lost = np.unique(y_val)
+        for start in range(0, len(train), ROWS_AT_ONCE):
+            if not len(lost):
+                break
+            lost = np.setdiff1d(lost, y[train[start : start + ROWS_AT_ONCE]])
+        return np.array([validation[y_val == name][0] for name in lost], dtype=int)
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,17 +231,20 @@ class Multilabel(Classification):
         """Count the rows that weighted rows are worth, on average over the labels."""
         return _of_both(targets, weight)
 
-    def class_weights(self, class_weight: ClassWeight, y: Any) -> NDArray:
+    def class_weights(
+        self, class_weight: ClassWeight, y: Any, sample_weight: NDArray | None
+    ) -> NDArray:
         """Weigh each row and label of y, (n, n_labels), by whether it is there; one dict a label.
 
         In the loss they become 1 on average, label by label: so they weigh its two classes against
         each other, and not the label against others.
         """
         Y = self.encode(y, int)
-        n, present = len(Y), Y.sum(axis=0)
         if class_weight == "balanced":
-            counts = np.stack([n - present, present], axis=-1)
-            absent_present = n / (2 * np.maximum(counts, 1))
+            live = _live(Y, sample_weight)
+            present = live.sum(axis=0)
+            counts = np.stack([len(live) - present, present], axis=-1)
+            absent_present = len(live) / (2 * np.maximum(counts, 1))
         elif (
             isinstance(class_weight, list)
             and len(class_weight) == Y.shape[1]
@@ -361,12 +385,19 @@ def is_multilabel(y: Any) -> bool:
     return y.ndim == 2
 
 
-def _kish(targets: NDArray, weight: NDArray) -> NDArray:
-    """Effective number of the rows with each target, (n_outputs,)."""
+def _live(rows: NDArray, sample_weight: NDArray | None) -> NDArray:
+    """Rows with a weight; one of weight zero is absent."""
+    return rows if sample_weight is None else rows[sample_weight > 0]
+
+
+def _kish(chosen: NDArray, weight: NDArray) -> NDArray:
+    """Effective number of the rows that are chosen by ones, (n_outputs,)."""
     largest = weight.max(axis=0)
     weight = weight / np.where(largest > 0, largest, 1)  # of very small ones the squares vanish
-    squares = (weight**2 * targets).sum(axis=0)
-    sums = (weight * targets).sum(axis=0)
+    weight = np.multiply(weight, chosen, weight if weight.shape == chosen.shape else None)
+    sums = weight.sum(axis=0)
+    weight *= weight
+    squares = weight.sum(axis=0)
     return np.divide(sums**2, squares, out=np.zeros_like(sums), where=squares > 0)
 
 
@@ -374,7 +405,7 @@ def _of_both(targets: NDArray, weight: NDArray | None) -> float:
     """Effective number of the rows with and without a target, the mean over the outputs."""
     if weight is None or not weight.any():
         return float(len(targets))
-    return float((_kish(targets, weight) + _kish(1 - targets, weight)).mean())
+    return float((_kish(targets, weight) + _kish(targets == 0, weight)).mean())
 
 
 def _weights_of(class_weight: dict, classes: NDArray) -> NDArray:

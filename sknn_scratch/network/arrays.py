@@ -8,6 +8,9 @@ for stacks of matrices, which counts while matrices are small.
 import numpy as np
 from numpy.typing import NDArray
 
+#: Rows from which on their numbers are kept in four bytes, and up to which these suffice.
+MANY_ROWS, MOST_ROWS = 1 << 16, 1 << 31
+
 
 def product(a: NDArray, b: NDArray, out: NDArray) -> None:
     """Fill out with a @ b. The first factor may be a sparse matrix, of rows that all K share."""
@@ -23,6 +26,14 @@ def product(a: NDArray, b: NDArray, out: NDArray) -> None:
 def transposed(a: NDArray) -> NDArray:
     """View a with its last two axes exchanged. Without the first axis, a may be sparse."""
     return a.T if a.ndim == 2 else a.swapaxes(-1, -2)
+
+
+def row_type(n: int) -> type:
+    """Choose the type in which the numbers of n rows are kept.
+
+    Of many rows they take half the memory of NumPy's own type, to which few need not be converted.
+    """
+    return np.int32 if MANY_ROWS <= n <= MOST_ROWS else np.intp
 
 
 def inner(a: NDArray, b: NDArray) -> NDArray:

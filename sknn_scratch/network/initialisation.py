@@ -10,6 +10,7 @@ from scipy.sparse import issparse
 from sklearn.utils.extmath import row_norms
 
 from sknn_scratch.network.activations import ACTIVATIONS
+from sknn_scratch.network.arrays import row_type
 from sknn_scratch.network.layers import Architecture, Layer, layers_of, n_params
 from sknn_scratch.network.threads import threads_for
 
@@ -50,15 +51,20 @@ def initial_theta(
     sizes, activation = architecture.sizes, architecture.activation
     if init == "glorot":
         return draw_theta(sizes, glorot_bounds(sizes, activation), rng, dtype)
+    bounds = scaled_bounds(sizes, activation, _mean_square(X, sample_weight))
+    theta = draw_theta(sizes, bounds, rng, dtype)
+    if len(sizes) > 2:
+        initialise_by_data(layers_of(theta, sizes)[0], X, sample_weight, rng)
+    return theta
+
+
+def _mean_square(X: Any, sample_weight: NDArray | None) -> float:
+    """Weighted mean of the squared length of rows."""
     if issparse(X):  # may hold an entry in parts, so that row_norms would not do
         squares = np.asarray(X.multiply(X).sum(axis=1)).ravel()
     else:
         squares = row_norms(X, squared=True)
-    mean_square = float(np.average(squares, weights=sample_weight))
-    theta = draw_theta(sizes, scaled_bounds(sizes, activation, mean_square), rng, dtype)
-    if len(sizes) > 2:
-        initialise_by_data(layers_of(theta, sizes)[0], X, sample_weight, rng)
-    return theta
+    return float(np.average(squares, weights=sample_weight))
 
 
 def glorot_bounds(sizes: Sequence[int], activation: str) -> list[float]:
@@ -120,6 +126,19 @@ def draw_theta(
     return theta
 
 
+def _rows_to_look_at(n: int, sample_weight: NDArray | None, rng: np.random.RandomState) -> NDArray:
+    """Return the numbers of the rows that have a weight; of many, some that are drawn."""
+    live: NDArray | None = None
+    if sample_weight is not None:
+        live = np.flatnonzero(sample_weight).astype(row_type(n))
+    n_live = n if live is None else len(live)
+    if n_live <= ROWS_LOOKED_AT:
+        chosen = np.arange(n_live)
+    else:
+        chosen = rng.choice(n_live, ROWS_LOOKED_AT, replace=False)
+    return chosen if live is None else live[chosen]
+
+
 def initialise_by_data(
     layer: Layer, X: Any, sample_weight: NDArray | None, rng: np.random.RandomState
 ) -> None:
@@ -148,9 +167,7 @@ def initialise_by_data(
         length = np.linalg.norm(W) / W.shape[-1] ** 0.5
         directions = rng.standard_cauchy(W.shape)
         W[...] = directions * (length / np.linalg.norm(directions, axis=-2))
-        rows = np.arange(X.shape[0]) if sample_weight is None else np.flatnonzero(sample_weight)
-        if len(rows) > ROWS_LOOKED_AT:
-            rows = rng.choice(rows, ROWS_LOOKED_AT, replace=False)
+        rows = _rows_to_look_at(X.shape[0], sample_weight, rng)
         weight = np.ones(len(rows)) if sample_weight is None else sample_weight[rows]
         z = X[rows] @ W  # (n, n_features) @ (n_features, n_hidden)
     # The quantile of z, not the z of a row drawn: so it makes no difference in which order rows

@@ -11,7 +11,7 @@ inputs of their own, and all others share one.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,10 +92,11 @@ def layout_of(
     Only the columns in ``with_gap`` can have an input for their gaps; by None all can. The result
     None stands for an input a column, in their order.
     """
+    live: Any = slice(None)  # column by column, so that there is no copy of X
     if sample_weight is not None:
         live = sample_weight > 0
-        X, sample_weight = X[live], sample_weight[live]
-    gaps = _columns_with_gaps(X, levels)
+        sample_weight = sample_weight[live]
+    gaps = _columns_with_gaps(X, levels, live)
     if with_gap is not None:
         gaps = np.intersect1d(gaps, with_gap)
     if not levels and not len(gaps):
@@ -103,7 +104,7 @@ def layout_of(
     numbers, number_inputs, lookups, n_inputs = [], [], [], 0
     for j in range(X.shape[1]):
         if j in levels:
-            lookup = _lookup(X[:, j].astype(np.intp), sample_weight, levels[j])
+            lookup = _lookup(X[live, j].astype(np.intp), sample_weight, levels[j])
             lookups.append(np.where(lookup < 0, -1, lookup + n_inputs))
             n_inputs += int(lookup.max()) + 1
         else:
@@ -121,11 +122,11 @@ def layout_of(
     )
 
 
-def _columns_with_gaps(X: NDArray, levels: Levels) -> NDArray:
-    """Columns of numbers in which there are gaps, but not gaps alone."""
+def _columns_with_gaps(X: NDArray, levels: Levels, live: Any) -> NDArray:
+    """Columns of numbers in which there are gaps in rows with a weight, but not gaps alone."""
     with np.errstate(over="ignore", invalid="ignore"):
         suspects = np.flatnonzero(~np.isfinite(X.sum(axis=0)))
-    missing = {j: np.isnan(X[:, j]) for j in suspects.tolist() if j not in levels}
+    missing = {j: np.isnan(X[live, j]) for j in suspects.tolist() if j not in levels}
     return np.array([j for j, gap in missing.items() if gap.any() and not gap.all()], dtype=np.intp)
 
 

@@ -3,7 +3,7 @@ r"""Losses, from the pre-activations z of the output layer to a value and a grad
 Each function takes z of shape (K, n, n_outputs), targets y of the same shape (0 or 1) and
 ``weight`` of the same shape, the normalised sample weight of each row and output: 1 / n, or its
 weight over that of n rows on average; and ``guard`` (K, 1, n_outputs), the factor of the log loss
-in the guarded squared error. It
+in the guarded squared error, None if there is none. It
 
 - returns the loss of each network, :math:`\sum_i w_i L_i`, shape (K,), and
 - replaces z by :math:`\delta = w \cdot \partial L / \partial z`, in place.
@@ -17,7 +17,7 @@ Beside each stands its baseline, the loss of always predicting the frequencies f
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,7 +79,7 @@ def softmax(z: NDArray, scratch: Scratch) -> NDArray:
 
 
 def squared_error_sigmoids(
-    z: NDArray, y: NDArray, weight: NDArray, guard: NDArray, scratch: Scratch
+    z: NDArray, y: NDArray, weight: NDArray, guard: NDArray | None, scratch: Scratch
 ) -> NDArray:
     r"""Compute the squared error of sigmoid outputs, and replace z by delta.
 
@@ -103,7 +103,7 @@ def squared_error_baseline(f: NDArray, guard: NDArray) -> float:
 
 
 def squared_error_softmax(
-    z: NDArray, y: NDArray, weight: NDArray, guard: NDArray, scratch: Scratch
+    z: NDArray, y: NDArray, weight: NDArray, guard: NDArray | None, scratch: Scratch
 ) -> NDArray:
     r"""Compute the squared error of a softmax, and replace z by delta.
 
@@ -147,17 +147,19 @@ def guard_of_sigmoids(f: NDArray) -> NDArray:
 
 
 def guarded_squared_error_sigmoids(
-    z: NDArray, y: NDArray, weight: NDArray, guard: NDArray, scratch: Scratch
+    z: NDArray, y: NDArray, weight: NDArray, guard: NDArray | None, scratch: Scratch
 ) -> NDArray:
     r"""Compute the squared error of sigmoid outputs and some of their log loss; replace z by delta.
 
     .. math:: L = \sum_c e_c^2 + g_c \big(\log(1 + e^{z_c}) - y_c z_c\big), \quad e = p - y,
         \qquad \frac{\partial L}{\partial z_c} = \big(2 p_c (1 - p_c) + g_c\big)\, e_c
     """
-    log_loss = np.logaddexp(0, z, scratch.p)
-    log_loss -= np.multiply(y, z, scratch.q)
-    log_loss *= guard
-    loss = inner(weight, log_loss)
+    loss: Any = 0.0
+    if guard is not None:
+        log_loss = np.logaddexp(0, z, scratch.p)
+        log_loss -= np.multiply(y, z, scratch.q)
+        log_loss *= guard
+        loss = inner(weight, log_loss)
     p, q = sigmoids(z, scratch), scratch.q
     e = np.subtract(p, y, z)
     np.multiply(e, weight, q)
@@ -165,7 +167,8 @@ def guarded_squared_error_sigmoids(
     np.subtract(1, p, z)
     z *= p
     z *= 2
-    z += guard
+    if guard is not None:
+        z += guard
     z *= q
     return loss
 
@@ -185,7 +188,7 @@ def guard_of_softmax(f: NDArray) -> NDArray:
 
 
 def guarded_squared_error_softmax(
-    z: NDArray, y: NDArray, weight: NDArray, guard: NDArray, scratch: Scratch
+    z: NDArray, y: NDArray, weight: NDArray, guard: NDArray | None, scratch: Scratch
 ) -> NDArray:
     r"""Compute the squared error of a softmax and some of its log loss; replace z by delta.
 
@@ -195,6 +198,8 @@ def guarded_squared_error_softmax(
     for targets that sum to one.
     """
     p = softmax(z, scratch)
+    if guard is None:
+        return _squared_error(p, z, y, weight, scratch)
     z -= np.log(scratch.row, scratch.row)
     log_loss = np.multiply(y, z, scratch.q)
     log_loss *= guard
@@ -211,7 +216,7 @@ def guarded_squared_error_softmax_baseline(f: NDArray, guard: NDArray) -> float:
 
 
 def log_loss_sigmoids(
-    z: NDArray, y: NDArray, weight: NDArray, guard: NDArray, scratch: Scratch
+    z: NDArray, y: NDArray, weight: NDArray, guard: NDArray | None, scratch: Scratch
 ) -> NDArray:
     r"""Compute the cross-entropy of sigmoid outputs, and replace z by delta.
 
@@ -232,7 +237,7 @@ def log_loss_sigmoids_baseline(f: NDArray, guard: NDArray) -> float:
 
 
 def log_loss_softmax(
-    z: NDArray, y: NDArray, weight: NDArray, guard: NDArray, scratch: Scratch
+    z: NDArray, y: NDArray, weight: NDArray, guard: NDArray | None, scratch: Scratch
 ) -> NDArray:
     r"""Compute the cross-entropy of a softmax, and replace z by delta.
 
@@ -325,7 +330,7 @@ def no_guard(f: NDArray) -> NDArray:
 class Loss(NamedTuple):
     """One row of the table: a loss at a kind of output, and what it is without looking at X."""
 
-    value_and_delta: Callable[[NDArray, NDArray, NDArray, NDArray, Scratch], NDArray]
+    value_and_delta: Callable[[NDArray, NDArray, NDArray, NDArray | None, Scratch], NDArray]
     """Loss of each network, (K,), of z, y, weight, guard and scratch; replaces z by delta."""
     baseline: Callable[[NDArray, NDArray], float]
     """Loss of always predicting the frequencies f of the targets, (n_outputs,), given the guard."""

@@ -80,7 +80,7 @@ class Network:
         rows : ndarray of shape (n_chosen,), default=None
             Numbers of the rows to compute; None for all.
         block_values : int
-            Values that the widest layer may hold at a time.
+            Values that the widest layer, or a dense X, may hold at a time.
 
         Returns
         -------
@@ -90,7 +90,8 @@ class Network:
         n = X.shape[0] if rows is None else len(rows)
         dtype, K = self.dtype, self.coefs[0].shape[:-2]
         widths = [W.shape[-1] for W in self.coefs]
-        size = max(1, min(n, block_values // max(widths)))
+        widest = max(*widths, X.shape[1] if isinstance(X, np.ndarray) else 1)
+        size = max(1, min(n, block_values // widest))
         hidden = [np.empty((*K, size, width), dtype=dtype) for width in widths[:-1]]
         result = np.empty((*K, n, widths[-1]), dtype=dtype)
         with threads_for(self._largest_product(size)), np.errstate(over="ignore"):

@@ -67,7 +67,7 @@ here = threading.local()
 
 
 class Cancelled(BaseException):
-    """Nobody wants the result of a task any more: the call it belongs to has ended early."""
+    """The result of a task is no longer needed: the call it belongs to has ended early."""
 
 
 class Crew:
@@ -84,13 +84,13 @@ class Crew:
 
 
 class Pending(Future):
-    """Result of a task, to come."""
+    """Future result of a task."""
 
     get = Future.result  # what joblib before 1.3 asks for it by
 
 
 class JoblibTask:
-    """A function to call, and where its thread stands."""
+    """A function to call, and the state of the thread that calls it."""
 
     def __init__(self, call: Callable[[], Any], crew: Crew):
         self.call, self.crew = call, crew
@@ -99,7 +99,7 @@ class JoblibTask:
         self.turn = threading.Event()
         self.job: TrainingJob
         self.stack: list[JoblibTask] | None = None
-        """The stack that its thread is to train."""
+        """The stack that its thread shall train."""
         self.trained: TrainingState | Failure
 
     def go_on(self) -> None:
@@ -131,7 +131,7 @@ class JoblibTask:
         self.crew.meeting.pause(self)
 
     def take_home(self) -> TrainingState:
-        """Return what has been trained, or raise what has been raised instead."""
+        """Return the result of training, or raise its exception."""
         trained = self.trained
         del self.job, self.trained
         if isinstance(trained, Failure):
@@ -167,20 +167,20 @@ class Meeting:
         """Tasks that run, and since when."""
         self.waiting: list[JoblibTask] = []
         self.stacks: deque[list[JoblibTask]] = deque()
-        """What is yet to be trained of those who have met."""
+        """Stacks that wait to be trained, of the tasks that have met."""
         self.training = False
         """Whether a stack is being trained here."""
         self.away: list[list[JoblibTask]] = []
         """Stacks that are being trained in processes."""
         self.wanted: Path | None = None
-        """A file that is there as long as anybody wants what is trained in processes."""
+        """A file that exists as long as results from processes are needed."""
         self.line: deque[JoblibTask] = deque()
         self.under_way = 0
-        """Tasks that have begun and not ended, but for those that wait for an inner call."""
+        """Tasks that have begun and not ended, except those that wait for an inner call."""
         self.largest = 1
         """Bytes of training data of the largest job so far."""
         self.dispatching: set[Crew] = set()
-        """Calls that may hand in more tasks at once."""
+        """Calls that may submit more tasks."""
         self.untold: list[tuple[JoblibTask, BaseException]] = []
         """Tasks that have failed before they began, until joblib is told."""
         self.news = time.monotonic()
@@ -209,7 +209,7 @@ class Meeting:
             self._advance()
 
     def pause(self, task: JoblibTask) -> None:
-        """Note that a task does not run any more: it has ended, or waits for an inner call."""
+        """Note that a task no longer runs: it has ended, or waits for an inner call."""
         with self._held():
             self.running.pop(task, None)
             self.under_way -= 1

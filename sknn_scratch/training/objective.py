@@ -71,8 +71,9 @@ class Objective:
         self.weight_grads = self.grad[..., None, : n_weights(network.sizes)]
         self.activation = ACTIVATIONS[network.activation]
         self.loss = LOSSES[network.loss, network.output]
-        self.guard = np.stack([job.guard for job in jobs]).astype(theta.dtype)
-        self.guard = self.guard.reshape(*theta.shape[:-1], 1, -1)
+        guard = np.stack([job.guard for job in jobs]).astype(theta.dtype)
+        # Of even classes there is none, which saves what it multiplies.
+        self.guard = guard.reshape(*theta.shape[:-1], 1, -1) if guard.any() else None
         self.alpha = per_network([job.alpha for job in jobs], theta)[..., None]
         self.penalised = bool(self.alpha.any())
         self.penalty = np.empty_like(self.weights)

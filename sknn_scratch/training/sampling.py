@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.sparse import issparse
 from sklearn.utils.sparsefuncs import inplace_column_scale
 
+from sknn_scratch.network.arrays import row_type
 from sknn_scratch.training.job import TrainingJob
 from sknn_scratch.training.objective import Batch
 
@@ -20,7 +21,7 @@ def batch_slices(n_samples: int, batch_size: int) -> Iterator[slice]:
 
 
 class Stream:
-    """Rows in the order in which a network sees them, and the sources of chance behind it.
+    """Rows in the order in which a network sees them, and the random sources of that order.
 
     Networks that see the same rows in the same order, such as those of a search that differ in
     their learning rates, can share a stream.
@@ -31,16 +32,15 @@ class Stream:
         Its rows, whether to shuffle them, and the share of the inputs to leave out.
     rng, dropout_rng : RandomState
         Sources of the order, and of the inputs to leave out (or None).
-    order : ndarray of shape (n,)
-        Row numbers in the order of the last epoch.
+    order : ndarray of shape (n,) or None
+        Row numbers in the order of the last epoch; None for all rows as they stand.
     """
 
     def __init__(self, job: TrainingJob):
         start = job.start
         self.job = job
         self.rng, self.dropout_rng = start.rng, start.dropout_rng
-        given = job.rows if start.order is None else start.order
-        self.order = np.arange(job.n_rows) if given is None else given
+        self.order = job.rows if start.order is None else start.order
 
     def split(self) -> Self:
         """Make another stream that goes on alike."""
@@ -91,7 +91,11 @@ class Sampler:
             self.X = np.concatenate([job.X for job in tables.values()])
             self.Y = np.concatenate([job.Y for job in tables.values()])
         self.sample_weight = _joined_weights([*tables.values()])
-        self.order = np.stack([s.order for s in streams]) + np.array(self.starts)[:, None]
+        self.order = np.empty((len(streams), self.n), dtype=np.intp)
+        for row, stream, start in zip(self.order, streams, self.starts, strict=True):
+            given = stream.order
+            row[:] = np.arange(self.n, dtype=row_type(self.n)) if given is None else given
+            row += start
         self.rows = self.order.reshape(*axes, self.n)
         self.kept: NDArray | None = None
         if any(stream.dropout_rng is not None for stream in streams):
@@ -144,7 +148,8 @@ class Sampler:
     def note_orders(self) -> None:
         """Let each stream have the order that its rows are in now."""
         for stream, order, start in zip(self.streams, self.order, self.starts, strict=True):
-            stream.order = order - start
+            stream.order = np.empty(self.n, dtype=row_type(len(self.Y)))
+            np.subtract(order, start, stream.order, casting="same_kind")
 
 
 def _joined_weights(jobs: Sequence[TrainingJob]) -> NDArray | None:

@@ -4,7 +4,7 @@ A solver moves the parameters ``theta`` (K, n_params) of a stack of K networks d
 ``grad``. Its settings are numbers for one network and may become arrays (K, 1), one row a
 network, when networks with different settings share a stack (see :func:`stacked`).
 
-Both solvers are used alike. ``new_state(theta)`` makes the state before the first step,
+All solvers are used alike. ``new_state(theta)`` makes the state before the first step,
 ``taken_over(state, settings)`` takes one over from a solver with other settings, and
 ``step_size(lr, step)`` tells how long the given step is (counted from 1) at learning rate lr.
 ``bound(theta, grad, state)`` returns the function that takes a step of that size, in place: it
