@@ -4,6 +4,7 @@ import sknn_scratch.parallel.backend  # noqa: F401 - the joblib backend "stacked
 from sknn_scratch.callbacks.checkpoint import Checkpoint
 from sknn_scratch.displays import LossCurveDisplay, NetworkDisplay
 from sknn_scratch.estimator.classifier import MLP_CLASSIFIER_SETTINGS, ScratchMLPClassifier
+from sknn_scratch.estimator.ensemble import ScratchMLPEnsembleClassifier
 
 __all__ = [
     "MLP_CLASSIFIER_SETTINGS",
@@ -11,5 +12,6 @@ __all__ = [
     "LossCurveDisplay",
     "NetworkDisplay",
     "ScratchMLPClassifier",
+    "ScratchMLPEnsembleClassifier",
 ]
 __version__ = "0.1.0.dev0"

@@ -19,6 +19,7 @@ from sklearn.utils._param_validation import (
 from sklearn.utils.extmath import _approximate_mode as approximate_mode
 from sklearn.utils.multiclass import _check_partial_fit_first_call as is_first_partial_fit
 from sklearn.utils.validation import _check_sample_weight
+from sklearn.utils.validation import _num_samples as num_samples
 
 try:
     from sklearn.callback import CallbackSupportMixin
@@ -39,6 +40,7 @@ __all__ = [
     "check_sample_weight",
     "fit_context",
     "is_first_partial_fit",
+    "num_samples",
 ]
 
 # From 1.8 on it refuses weights that are all zero, in words of its own.

@@ -1,6 +1,7 @@
 """What every estimator here does: validate, plan, train, adopt, report; and predict."""
 
 import math
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, Self
 
@@ -27,7 +28,7 @@ from sknn_scratch.estimator.columns import (
     is_frame,
     learn_columns,
 )
-from sknn_scratch.estimator.fitting import Fit, adopted, plan_fit, train
+from sknn_scratch.estimator.fitting import Fit, adopted, plan_fit, see, train
 from sknn_scratch.estimator.plan import Mode
 from sknn_scratch.estimator.report import report
 from sknn_scratch.estimator.rows import Table, check_alike
@@ -189,7 +190,8 @@ class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
         held_out = fitted._validate_set(*validation)
         if held_out is not None:
             check_alike(table.X, held_out.X)
-        fit = plan_fit(fitted, fitted._task, table, held_out, mode)
+        seen = see(fitted, fitted._task, table, held_out, mode)
+        fit = plan_fit(fitted, fitted._task, seen, mode)
         followed = None
         if context is not None:
             metadata = None if sample_weight is None else {"sample_weight": sample_weight}
@@ -243,9 +245,13 @@ class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
         A plain copy of the attributes: ``copy.copy`` takes several times as long as predicting one
         row.
         """
-        now = object.__new__(type(self))
-        now.__dict__.update(self.__dict__)
-        return now
+        return self._with(self.__dict__)
+
+    def _with(self, attributes: Mapping[str, Any]) -> Self:
+        """Return an estimator that has these attributes."""
+        made = object.__new__(type(self))
+        made.__dict__.update(attributes)
+        return made
 
     def _validate(self, X: Any, y: Any, *, reset: bool) -> tuple[NDArray, NDArray]:
         """Validate rows to learn from or to hold out: X as numbers and codes, and y dense."""

@@ -48,9 +48,28 @@ class Fit(NamedTuple):
     """Source of all that is random, which the job draws from, or from a copy."""
 
 
-def plan_fit(
+class Seen(NamedTuple):
+    """A table as a network sees it."""
+
+    scaling: StreamScaling
+    rows: Rows
+    """Rows to learn from, of which some are set aside if it is to stop early without others."""
+    validation: Rows | None
+    """Rows to hold out."""
+
+
+def see(
     estimator: Any, task: Classification, table: Table, validation: Table | None, mode: Mode
-) -> Fit:
+) -> Seen:
+    """Find what the columns go through, and send rows through it. Nothing is random in that."""
+    scaling = _scaling(estimator, table, mode)
+    dtype = estimator.network_.dtype if mode.again else np.dtype(estimator.dtype or table.X.dtype)
+    rows = rows_of(table, task, scaling.features, dtype)
+    held_out = validation and rows_of(validation, task, scaling.features, dtype)
+    return Seen(scaling, rows, held_out)
+
+
+def plan_fit(estimator: Any, task: Classification, seen: Seen, mode: Mode) -> Fit:
     """Make a training job of parameters, task and rows, in the order of ``plan.py``.
 
     Parameters
@@ -59,28 +78,22 @@ def plan_fit(
         Its parameters are read, and what is fitted if the fit goes on from that.
     task : Classification
         What the labels ask for.
-    table : Table
-        Rows to learn from, of which some are set aside if it is to stop early without others.
-    validation : Table or None
-        Rows to hold out.
+    seen : Seen
+        The rows; networks that see the same can share it.
     mode : Mode
         Whether the fit goes on from another, and whether it is one epoch of a stream.
     """
     rng = check_random_state(estimator.random_state)
-    scaling = _scaling(estimator, table, mode)
-    features = scaling.features
-    dtype = estimator.network_.dtype if mode.again else np.dtype(estimator.dtype or table.X.dtype)
-    rows = rows_of(table, task, features, dtype)
+    scaling, rows, held_out = seen
+    table, features, dtype = rows.table, scaling.features, rows.inputs.dtype
     sizes = (rows.inputs.shape[1], *hidden_sizes(estimator), task.n_outputs)
     network = Architecture(sizes, estimator.activation, task.output, estimator.loss)
     theta = _first_theta(estimator, network, rows, features, mode, rng)
     early = not mode.partial and stops_early(
-        estimator, table.n_live, has_validation=validation is not None
+        estimator, table.n_live, has_validation=held_out is not None
     )
-    held_out = train_rows = validation_rows = None
-    if validation is not None:
-        held_out = rows_of(validation, task, features, dtype)
-    elif early:
+    train_rows = validation_rows = None
+    if held_out is None and early:
         held_out = rows
         train_rows, validation_rows = set_aside(rows, task, estimator.validation_fraction, rng)
     check_batch_size(estimator, len(rows.targets) if train_rows is None else len(train_rows))
@@ -96,8 +109,8 @@ def plan_fit(
     rows = rows._replace(weight=history.normalised(rows.weight, len(rows.targets)))
     targets, weight = rows.of(train_rows)
     n, effective_n = len(targets), task.effective_number(targets, weight)
-    seen = estimator.t_ if mode.again and mode.partial else 0
-    plan = make_plan(estimator, sizes, n, seen + effective_n, mode, early)
+    before = estimator.t_ if mode.again and mode.partial else 0
+    plan = make_plan(estimator, sizes, n, before + effective_n, mode, early)
     loss = LOSSES[network.loss, network.output]
     guard = loss.guard(history.frequencies)
     job = TrainingJob(
@@ -106,7 +119,7 @@ def plan_fit(
         sample_weight=None if rows.weight is None else rows.weight.astype(dtype),
         rows=train_rows,
         architecture=network,
-        start=_start(estimator, plan, theta, rng, mode, seen),
+        start=_start(estimator, plan, theta, rng, mode, before),
         solver=plan.solver,
         schedule=plan.schedule,
         guard=guard,

@@ -1,9 +1,10 @@
 """Who trains a job: this thread at once, or whoever collects the jobs of several threads."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from threading import local
 
+from sknn_scratch.training.grouping import stacks_of
 from sknn_scratch.training.job import TrainingJob, TrainingState
 from sknn_scratch.training.loop import train
 
@@ -16,6 +17,18 @@ def train_one(job: TrainingJob) -> TrainingState:
     """Train a job, by the trainer of this thread if it has one, else at once."""
     trainer: Trainer | None = getattr(_this_thread, "trainer", None)
     return train([job])[0] if trainer is None else trainer(job)
+
+
+def train_all(jobs: Sequence[TrainingJob]) -> list[TrainingState | None]:
+    """Train jobs at once, in stacks; None for those that the user did not let begin (Ctrl-C)."""
+    results: list[TrainingState | None] = [None] * len(jobs)
+    for stack in stacks_of(jobs):
+        trained = train([*stack.values()])
+        for number, result in zip(stack, trained, strict=True):
+            results[number] = result
+        if any(result.stop_reason == "interrupted" for result in trained):
+            break
+    return results
 
 
 @contextmanager

@@ -1,0 +1,401 @@
+"""Several networks that see a table in two ways, and whose probabilities are averaged."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from numbers import Integral
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import issparse
+from scipy.special import logsumexp
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import Tags, check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from sknn_scratch._caller import is_one_of_many
+from sknn_scratch._compat import Interval, StrOptions, fit_context, num_samples
+from sknn_scratch.estimator.classifier import ScratchMLPClassifier
+from sknn_scratch.estimator.fitting import Fit, Seen, adopted, plan_fit, see
+from sknn_scratch.estimator.plan import Mode, hidden_sizes
+from sknn_scratch.estimator.report import report
+from sknn_scratch.estimator.rows import Table, check_alike
+from sknn_scratch.training.trainer import train_all
+
+#: Parameters that go to each network as they are.
+SHARED = (
+    "activation",
+    "categorical_features",
+    "n_bins",
+    "class_weight",
+    "weight_decay",
+    "learning_rate_init",
+    "max_iter",
+    "early_stopping",
+    "validation_fraction",
+    "scoring",
+)
+
+
+#: Rows from which on "auto" computes in single precision.
+MANY_ROWS = 256
+
+
+def _dtype_for(X: Any, dtype: Any) -> Any:
+    """Return the type to compute in, with no "auto" left."""
+    if not isinstance(dtype, str) or dtype != "auto":
+        return dtype
+    return "float32" if num_samples(X) >= MANY_ROWS else "float64"
+
+
+class ScratchMLPEnsembleClassifier(ClassifierMixin, BaseEstimator):
+    """Several networks that see a table in two ways, and whose probabilities are averaged.
+
+    Networks in turn see the columns as they are, and piecewise-linear encoded, which is nearer to
+    what trees see. Each way errs on other rows, so that their mean is better than either. Networks
+    that see the same are trained as one stack.
+
+    Parameters
+    ----------
+    n_networks : int, default=4
+        How many. The first, the third and so on see the columns as they are, the others encoded.
+    hidden_layer_sizes : int or sequence of int, default=(200,)
+        Units of each hidden layer of a network that sees the columns as they are. One that sees
+        them encoded, and so has more inputs, has half as many.
+    activation : {"identity", "logistic", "tanh", "relu"}, default="logistic"
+        Function of the hidden units.
+    dtype : {"auto", "float32", "float64"}, NumPy type or None, default="auto"
+        What the networks are computed in. "auto" is float32, and for fewer than 256 rows, which
+        cost little, float64. None takes the type of X.
+    categorical_features : "from_dtype", None, or array-like of bool, int or str, \
+            default="from_dtype"
+        Which columns are categories, as in :class:`ScratchMLPClassifier`.
+    n_bins : int, default=4
+        Bins of the encoding.
+    class_weight : "balanced", dict, list of dict or None, default=None
+        Weights of classes, which multiply ``sample_weight``.
+    weight_decay : float or "auto", default="auto"
+        Decoupled weight decay of each network.
+    learning_rate_init : float or "auto", default="auto"
+        Learning rate at the start, of each network.
+    max_iter : int or "auto", default="auto"
+        Epochs of each network.
+    early_stopping : bool or "auto", default=False
+        Whether each network stops when its score on rows held out has not improved, and goes back
+        to its best epoch. Without validation rows of your own each sets others aside.
+    validation_fraction : float, default=0.1
+        Fraction of the rows that a network sets aside.
+    scoring : str, callable or None, default=None
+        What the rows held out are scored by; None is accuracy.
+    random_state : int, RandomState or None, default=None
+        Source of the seeds of the networks.
+
+    Attributes
+    ----------
+    networks_ : list of ScratchMLPClassifier
+        The networks, each a fitted classifier in its own right.
+    classes_ : ndarray of shape (n_classes,)
+        Class labels; for several labels, the numbers of their columns.
+    n_iter_ : int
+        Epochs of the network that was trained longest.
+    n_features_in_ : int
+        Columns of X.
+    feature_names_in_ : ndarray of shape (n_features,)
+        Names of the columns, if X had any that are strings.
+
+    See Also
+    --------
+    ScratchMLPClassifier : One network.
+
+    Notes
+    -----
+    Fitting is done once and for all: there is neither ``warm_start`` nor ``partial_fit``, and
+    callbacks follow single networks only. Go on with those in ``networks_``.
+
+    A sparse X, and a table without numbers, is seen as it is by all networks. Then they differ by
+    their seeds alone.
+
+    References
+    ----------
+    Y. Gorishniy, I. Rubachev and A. Babenko, "On Embeddings for Numerical Features in Tabular Deep
+    Learning", NeurIPS 2022. B. Lakshminarayanan, A. Pritzel and C. Blundell, "Simple and Scalable
+    Predictive Uncertainty Estimation using Deep Ensembles", NeurIPS 2017.
+
+    Examples
+    --------
+    >>> from sknn_scratch import ScratchMLPEnsembleClassifier
+    >>> from sknn_scratch.datasets import load_penguins
+    >>> X, y = load_penguins(return_X_y=True)
+    >>> clf = ScratchMLPEnsembleClassifier(random_state=0).fit(X[::2], y[::2])
+    >>> clf.score(X[1::2], y[1::2]) > 0.97
+    True
+    >>> [network.numerical_encoding for network in clf.networks_]
+    [None, 'piecewise_linear', None, 'piecewise_linear']
+    """
+
+    networks_: list[ScratchMLPClassifier]
+
+    _parameter_constraints: ClassVar[dict[str, list]] = {
+        "n_networks": [Interval(Integral, 1, None, closed="left")],
+        **{
+            name: ScratchMLPClassifier._parameter_constraints[name]
+            for name in ("hidden_layer_sizes", *SHARED, "random_state")
+        },
+        "dtype": [StrOptions({"auto"}), *ScratchMLPClassifier._parameter_constraints["dtype"]],
+    }
+
+    def __init__(
+        self,
+        n_networks: int = 4,
+        hidden_layer_sizes: int | Sequence[int] = (200,),
+        *,
+        activation: str = "logistic",
+        dtype: str | type | None = "auto",
+        categorical_features: ArrayLike | str | None = "from_dtype",
+        n_bins: int = 4,
+        class_weight: str | dict | list[dict] | None = None,
+        weight_decay: float | str = "auto",
+        learning_rate_init: float | str = "auto",
+        max_iter: int | str = "auto",
+        early_stopping: bool | str = False,
+        validation_fraction: float = 0.1,
+        scoring: str | Callable | None = None,
+        random_state: int | np.random.RandomState | None = None,
+    ):
+        self.n_networks = n_networks
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.dtype = dtype
+        self.categorical_features = categorical_features
+        self.n_bins = n_bins
+        self.class_weight = class_weight
+        self.weight_decay = weight_decay
+        self.learning_rate_init = learning_rate_init
+        self.max_iter = max_iter
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.scoring = scoring
+        self.random_state = random_state
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: ArrayLike | None = None,
+        y_val: ArrayLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
+    ) -> Self:
+        """Train the networks.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Inputs.
+        y : array-like of shape (n_samples,) or (n_samples, n_labels)
+            Class labels (numbers, strings, booleans), or an indicator matrix (multilabel).
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows; by default all are equal.
+        X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
+            Inputs of validation rows of your own, in place of rows set aside from X.
+        y_val : array-like of shape (n_val,) or (n_val, n_labels), default=None
+            Their labels, of the classes that y has.
+        sample_weight_val : array-like of shape (n_val,), default=None
+            Their weights.
+
+        Returns
+        -------
+        self : estimator
+            The fitted estimator. If fitting fails, it is left as it was.
+
+        Raises
+        ------
+        ValueError
+            If a parameter, X, y or sample_weight is not what it should be, or if training
+            overflows.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If a network should have been trained longer, or ended up no better than the frequencies
+            of the classes.
+        UserWarning
+            If the user interrupted training (Ctrl-C). The networks that had begun are kept.
+        """
+        mode = Mode(again=False)
+        shared = {name: getattr(self, name) for name in SHARED}
+        rng = check_random_state(self.random_state)
+        one = ScratchMLPClassifier(
+            self.hidden_layer_sizes, dtype=_dtype_for(X, self.dtype), random_state=0, **shared
+        )
+        table = one._validate_table(mode, X, y, sample_weight, None)
+        held_out = one._validate_set(X_val, y_val, sample_weight_val)
+        if held_out is not None:
+            check_alike(table.X, held_out.X)
+        views = self._views(one, table, held_out)
+        fits: list[tuple[ScratchMLPClassifier, Fit]] = []
+        for k in range(self.n_networks):
+            member, seen = views[k % len(views)]
+            seed = rng.randint(np.iinfo(np.int32).max)
+            member = member._with({**vars(member), "random_state": seed})
+            fits.append((member, plan_fit(member, member._task, seen, mode)))
+        results = train_all([fit.job for _, fit in fits])
+        networks = []
+        for (member, fit), result in zip(fits, results, strict=True):
+            if result is not None:
+                networks.append(member._with(adopted(member, fit, result)))
+        interrupted = [
+            result for result in results if result is None or result.stop_reason == "interrupted"
+        ]
+        if interrupted and is_one_of_many():
+            raise KeyboardInterrupt  # it is the search that the user wants to end
+        self.networks_ = networks
+        for (member, fit), result in zip(fits, results, strict=True):
+            if result is not None:
+                report(member, mode, fit.plan, fit.job, result)
+                if interrupted:
+                    break
+        return self
+
+    def _views(
+        self, one: ScratchMLPClassifier, table: Table, held_out: Table | None
+    ) -> list[tuple[ScratchMLPClassifier, Seen]]:
+        """Return the ways to see the table, each as an estimator and what it sees."""
+        mode = Mode(again=False)
+        plain = one, see(one, one._task, table, held_out, mode)
+        if self.n_networks == 1 or issparse(table.X):
+            return [plain]
+        halved = [(size + 1) // 2 for size in hidden_sizes(one)]
+        changes = {"hidden_layer_sizes": halved, "numerical_encoding": "piecewise_linear"}
+        other = one._with({**vars(one), **changes})
+        encoded = see(other, other._task, table, held_out, mode)
+        encoding = encoded.scaling.features.encoding
+        if encoding is None or not encoding.bins.any():
+            return [plain]
+        return [plain, (other, encoded)]
+
+    # ------------------------------------------------------------ predict
+
+    def _first(self) -> ScratchMLPClassifier:
+        """Return the first network; AttributeError before the first fit."""
+        return self.networks_[0]
+
+    @property
+    def classes_(self) -> NDArray:
+        """Class labels."""
+        return self._first().classes_
+
+    @property
+    def n_iter_(self) -> int:
+        """Epochs of the network that was trained longest."""
+        return max(network.n_iter_ for network in self.networks_)
+
+    @property
+    def n_features_in_(self) -> int:
+        """Columns of X."""
+        n: int = self._first().n_features_in_
+        return n
+
+    @property
+    def feature_names_in_(self) -> NDArray:
+        """Names of the columns."""
+        return self._first().feature_names_in_
+
+    def predict(self, X: ArrayLike) -> NDArray:
+        """Predict class labels.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Inputs.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,) or (n_samples, n_labels)
+            Most probable class of each row; for several labels, 1 where the probability is over one
+            half.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If X has other columns than in fit, or values that are infinite.
+        """
+        first, p = self._mean(X)
+        return first._task.decode(p)
+
+    def predict_proba(self, X: ArrayLike) -> NDArray:
+        """Predict class probabilities: the mean over the networks.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Inputs.
+
+        Returns
+        -------
+        p : ndarray of shape (n_samples, n_classes)
+            Probability of each class, in the order of ``classes_``; rows sum to one, but for
+            several labels, where each column is the probability of its label.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If X has other columns than in fit, or values that are infinite.
+        """
+        return self._mean(X)[1]
+
+    def predict_log_proba(self, X: ArrayLike) -> NDArray:
+        """Predict logarithms of class probabilities, also where those round to 0.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Inputs.
+
+        Returns
+        -------
+        log_p : ndarray of shape (n_samples, n_classes)
+            Natural logarithm of :meth:`predict_proba`; never infinite.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If X has other columns than in fit, or values that are infinite.
+        """
+        networks, X = self._checked(X)
+        found = [network.network_.log_probabilities(X).astype(np.float64) for network in networks]
+        log_p: NDArray = logsumexp(found, axis=0) - np.log(len(networks))
+        return log_p
+
+    def _mean(self, X: Any) -> tuple[ScratchMLPClassifier, NDArray]:
+        """Return a network, and the mean of the probabilities of all, (n_samples, n_classes)."""
+        networks, X = self._checked(X)
+        p = np.zeros((X.shape[0], len(networks[0].classes_)))
+        for network in networks:
+            p += network.network_.probabilities(X)
+        p /= len(networks)
+        return networks[0], p
+
+    def _checked(self, X: Any) -> tuple[list[ScratchMLPClassifier], Any]:
+        """Return the networks as they are now, and X, validated."""
+        check_is_fitted(self)
+        networks = self.networks_  # another thread may fit meanwhile
+        return networks, networks[0]._checked(X)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Tell scikit-learn whether there are fitted networks."""
+        return "networks_" in self.__dict__
+
+    def __sklearn_tags__(self) -> Tags:
+        """Tell scikit-learn what this estimator can do: what one network can."""
+        tags = super().__sklearn_tags__()
+        one = ScratchMLPClassifier().__sklearn_tags__()
+        return replace(tags, input_tags=one.input_tags, classifier_tags=one.classifier_tags)
