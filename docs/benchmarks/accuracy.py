@@ -14,9 +14,9 @@ above, and so are all others.
 
 Each --set makes one more model: ours, with some parameters set otherwise. Prints tables in
 Markdown. Brier scores are half the squared error summed over the classes, calibration errors
-(ECE) are of the likeliest class, in 15 bins, and seconds are processor time of a fit. How far one of
-ours is "behind the best peer" is the mean over the tables of what its Brier score is over that of the
-best model that is not of this package, and nothing where it is better.
+(ECE) are of the likeliest class, in 15 bins, and seconds are processor time of a fit. How far one
+of ours is "behind the best peer" is the mean over the tables of what its Brier score is over that
+of the best model that is not of this package, and nothing where it is better.
 """
 
 import argparse
