@@ -177,8 +177,8 @@ def test_from_end_to_end(run, tmp_path):
     text = run(tmp_path, "--bundled", "--sets", "made,iris", "--folds", 2, "--json", kept, *change)
     models = [
         "ours",
-        "ours x 4",
-        "100 units x 4",
+        "ensemble",
+        "two networks",
         "MLPClassifier",
         "forest",
         "boosting",
@@ -200,7 +200,7 @@ def test_from_end_to_end(run, tmp_path):
     "given, message",
     [
         (["--set", "unknown=1"], "Invalid parameter 'unknown'"),
-        (["--models", "ours,theirs"], "unknown: theirs; choose from ours, ours x 4"),
+        (["--models", "ours,theirs"], "unknown: theirs; choose from ours, ensemble"),
         (["--sets", "moons"], "There is no such set."),
     ],
 )

@@ -70,9 +70,8 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
         float32 as it comes and takes float64 for all else. float32 is faster, and exact enough for
         most tables. A fit that goes on from another keeps the type of its parameters. "lbfgs"
         searches in float64 and rounds at the end.
-    categorical_features : "from_dtype", None, or array-like of bool, int or str, \
-            default="from_dtype"
-        Which columns are categories: by a mask, by their numbers or by their names. "from_dtype":
+    categorical_features : "from_dtype", array-like or None, default="from_dtype"
+        Which columns are categories: by a mask of bool, by their numbers or by their names. "from_dtype":
         those of words, of truth values, and of types of categories, in a frame of pandas, polars or
         pyarrow; and the columns of words in a NumPy array of objects. None: all are numbers.
         The network has an input for each level, and for a gap if there is one in ``fit``; of a

@@ -67,8 +67,7 @@ class ScratchMLPEnsembleClassifier(ClassifierMixin, BaseEstimator):
     dtype : {"auto", "float32", "float64"}, NumPy type or None, default="auto"
         What the networks are computed in. "auto" is float32, and for fewer than 256 rows, which
         cost little, float64. None takes the type of X.
-    categorical_features : "from_dtype", None, or array-like of bool, int or str, \
-            default="from_dtype"
+    categorical_features : "from_dtype", array-like or None, default="from_dtype"
         Which columns are categories, as in :class:`ScratchMLPClassifier`.
     n_bins : int, default=4
         Bins of the encoding.
@@ -380,7 +379,7 @@ class ScratchMLPEnsembleClassifier(ClassifierMixin, BaseEstimator):
         networks, X = self._checked(X)
         p = np.zeros((X.shape[0], len(networks[0].classes_)))
         for network in networks:
-            p += network.network_.probabilities(X)
+            p += network.network_.probabilities(X, np.float64)
         p /= len(networks)
         return networks[0], p
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from sknn_scratch.network.activations import ACTIVATIONS
 from sknn_scratch.network.features import AS_THEY_ARE, FeatureMap
@@ -115,13 +115,15 @@ class Network:
             forward(self._layers(), inputs, ACTIVATIONS[self.architecture.activation], z)
         return z[:-1]
 
-    def probabilities(self, X: Any) -> NDArray:
+    def probabilities(self, X: Any, dtype: DTypeLike | None = None) -> NDArray:
         """Compute the probabilities of the classes, (K, n, n_classes), for X as it came.
 
-        A single logistic output stands for two classes: that of its complement comes first.
+        A single logistic output stands for two classes: that of its complement comes first. They
+        are of this dtype and sum to one in it, by default in the type that it computes in.
         """
         link = INVERSE_LINKS[self.architecture.output]
-        return link.probabilities(link.per_class(self.outputs(X)))
+        z = self.outputs(X).astype(dtype or self.dtype, copy=False)
+        return link.probabilities(link.per_class(z))
 
     def log_probabilities(self, X: Any) -> NDArray:
         """Compute the logarithms of :meth:`probabilities`, finite also where those round to 0."""
