@@ -5,7 +5,7 @@ readers tell apart, and a shape each. What has a sign is indigo where it is posi
 it is negative; lines of negative weights are dashed, too.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Shape(NamedTuple):
@@ -55,6 +55,41 @@ def class_color(i: int) -> str:
 def class_shape(i: int) -> Shape:
     """Return the shape of the class with this number."""
     return SHAPES[i % len(SHAPES)]
+
+
+def _blend(*colors: str) -> Any:
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list("sknn_scratch", colors)
+
+
+def sequential() -> Any:
+    """Return matplotlib's colormap from nothing, white, to much, indigo."""
+    return _blend(PAPER[0], POSITIVE[0])
+
+
+def diverging() -> Any:
+    """Return matplotlib's colormap from negative, red, over zero, white, to positive, indigo."""
+    return _blend(NEGATIVE[0], PAPER[0], POSITIVE[0])
+
+
+def of_class(i: int) -> Any:
+    """Return matplotlib's colormap from white to the colour of a class."""
+    return _blend(PAPER[0], class_color(i))
+
+
+def between_two() -> Any:
+    """Return matplotlib's colormap from the first class to the second, white where it is even.
+
+    It is light, so that signs of the classes stand out on it.
+    """
+    return _blend(_light(class_color(0)), PAPER[0], _light(class_color(1)))
+
+
+def _light(color: str) -> str:
+    """Mix a colour with as much white."""
+    parts = [int(color[i : i + 2], 16) for i in (1, 3, 5)]
+    return "#" + "".join(f"{(part + 255) // 2:02x}" for part in parts)
 
 
 def css() -> str:

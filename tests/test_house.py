@@ -31,7 +31,8 @@ FLOORS = {
     "displays": {"_palette", "estimator"},
     "onnx": {"_compat", "estimator", "network"},
     "__init__": {"callbacks", "displays", "estimator", "parallel"},
-    "demonstration": {"__init__", "datasets"},  # a user of the package like any other
+    # else a user of the package like any other
+    "demonstration": {"__init__", "_palette", "datasets"},
     "__main__": {"demonstration"},
 }
 

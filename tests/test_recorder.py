@@ -256,7 +256,7 @@ def test_a_small_page_is_small_and_asks_for_nothing(tmp_path, case):
 def test_pages_are_written_without_matplotlib(tmp_path):
     code = """
         import sys
-        sys.modules["matplotlib"] = sys.modules["pandas"] = None
+        sys.modules["matplotlib"] = None
         from sknn_scratch import LearningRecorder, ScratchMLPClassifier
         recorder = LearningRecorder()
         ScratchMLPClassifier((2,), max_iter=2).set_callbacks(recorder).fit([[0, 1], [1, 0]], [0, 1])
