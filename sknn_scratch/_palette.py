@@ -7,6 +7,8 @@ it is negative; lines of negative weights are dashed, too.
 
 from typing import Any, NamedTuple
 
+import numpy as np
+
 
 class Shape(NamedTuple):
     """The shape of a class: the page draws its outline, matplotlib has a marker for it."""
@@ -57,7 +59,7 @@ def class_shape(i: int) -> Shape:
     return SHAPES[i % len(SHAPES)]
 
 
-def _blend(*colors: str) -> Any:
+def _blend(*colors: Any) -> Any:
     from matplotlib.colors import LinearSegmentedColormap
 
     return LinearSegmentedColormap.from_list("sknn_scratch", colors)
@@ -71,6 +73,18 @@ def sequential() -> Any:
 def diverging() -> Any:
     """Return matplotlib's colormap from negative, red, over zero, white, to positive, indigo."""
     return _blend(NEGATIVE[0], PAPER[0], POSITIVE[0])
+
+
+def curves(n: int) -> Any:
+    """Return colours of n curves, (n, 4), dark to light, so that they differ in grey as well."""
+    shades = _blend(INK[0], POSITIVE[0], class_color(4))
+    return shades(np.linspace(0, 1, n) if n > 1 else [0.5])
+
+
+def lines() -> Any:
+    """Return matplotlib's colormap of lines: as the diverging one, but to be seen near zero too."""
+    pale = [_light(_light(color)) for color in (NEGATIVE[0], POSITIVE[0])]
+    return _blend((0, NEGATIVE[0]), (0.5, pale[0]), (0.5, pale[1]), (1, POSITIVE[0]))
 
 
 def of_class(i: int) -> Any:

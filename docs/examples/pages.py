@@ -37,16 +37,16 @@ def write_pages(folder: Path) -> list[Path]:
     digits = record(ScratchMLPClassifier((30,), random_state=0), *load_digits(return_X_y=True))
     petals = ("petal length (cm)", "petal width (cm)")
     return [
-        xor.to_html(folder / "page_xor.html", title="A network with four hidden units learns XOR"),
-        moons.to_html(folder / "page_moons.html"),
-        flowers.to_html(folder / "page_iris.html"),
-        flowers.to_html(folder / "page_iris_plane.html", columns=petals),
-        digits.to_html(folder / "page_digits.html", image_shape=(8, 8)),
+        xor.to_html(folder / "xor.html", title="A network with four hidden units learns XOR"),
+        moons.to_html(folder / "moons.html"),
+        flowers.to_html(folder / "iris.html"),
+        flowers.to_html(folder / "iris_plane.html", columns=petals),
+        digits.to_html(folder / "digits.html", image_shape=(8, 8)),
     ]
 
 
 #: At which part of the frames a page is shown; the last one unless it stands here.
-SHOWN_AT = {"page_digits": 0.25, "page_iris": 0.15}
+SHOWN_AT = {"digits": 0.25, "iris": 0.15}
 
 
 def photograph(pages: list[Path], folder: Path, width: int) -> None:
@@ -78,7 +78,7 @@ def photograph(pages: list[Path], folder: Path, width: int) -> None:
 def main() -> None:
     """Write the pages, and their pictures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    images = Path(__file__).parents[1] / "images"
+    images = Path(__file__).parents[1] / "images" / "pages"
     parser.add_argument("folder", nargs="?", type=Path, default=images, help="of the pictures")
     parser.add_argument("--pages", type=Path, help="where to keep the pages; by default nowhere")
     arguments = parser.parse_args()
