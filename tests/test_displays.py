@@ -480,6 +480,14 @@ def test_inputs_have_the_names_of_columns():
         assert NetworkDisplay.from_estimator(pipeline).feature_names == names
 
 
+def test_inputs_of_words_and_gaps_have_names():
+    X = np.array([["a", 1.0], ["b", None], ["c", 3.0], ["a", 4.0]], dtype=object)
+    clf = ScratchMLPClassifier((2,), max_iter=1, random_state=0).fit(X, [0, 1, 0, 1])
+    display = NetworkDisplay.from_estimator(clf)
+    assert display.feature_names == ["x0_a", "x0_b", "x0_c", "x1", "missingindicator_x1"]
+    assert display.pictures is None, "there is no plane of words"
+
+
 @pytest.mark.parametrize("shape", [(6.4, 4.8), (2, 1.5), (12, 2)])
 @pytest.mark.parametrize(
     "sizes", [(1, 1), (4, 6, 5, 3), (20, 20, 20), (30, 50, 10), (5, 40, 20, 20)]

@@ -16,6 +16,7 @@ from sklearn.datasets import load_digits, load_iris, make_moons
 from sklearn.exceptions import ConvergenceWarning
 
 from sknn_scratch import LearningRecorder, ScratchMLPClassifier
+from sknn_scratch.datasets import load_penguins
 
 NEEDED = bool(os.environ.get("NEEDS_BROWSER"))
 try:
@@ -41,6 +42,7 @@ IRIS = load_iris(as_frame=True)
 IRIS_NAMES = IRIS.target_names[IRIS.target.to_numpy()]
 DIGITS = load_digits()
 MOONS = make_moons(80, noise=0.2, random_state=0)
+PENGUINS = load_penguins(return_X_y=True, as_frame=True)
 LABELS = np.column_stack([MOONS[1], MOONS[0][:, 0] > 0.5]).astype(int)
 
 
@@ -165,6 +167,13 @@ CASES = {
         {},
     ),
     "digits": (DIGITS.data, DIGITS.target, (30,), {"image_shape": (8, 8)}, {"max_iter": 5}),
+    "words and gaps": (*PENGUINS, (8,), {}, {}),
+    "words, gaps and bins": (
+        *PENGUINS,
+        (8,),
+        {"columns": ("bill_length_mm", "bill_depth_mm")},
+        {"numerical_encoding": "piecewise_linear"},
+    ),
     "labels": (MOONS[0], LABELS, (5,), {}, {}),
 }
 
@@ -344,6 +353,19 @@ def test_more_inputs_are_bars_by_name(page_of):
             assert share == pytest.approx(abs(w) / most, abs=1e-3)
             assert (filled.get_attribute("class") == "negative") == (w < 0)
     assert len(page.all("#plot .lane")) == 3
+
+
+def test_words_and_gaps_are_inputs_with_names(page_of):
+    page, clf, _ = case(page_of, "words and gaps")
+    page.open()
+    inputs = page.js("learning.recording.inputs")
+    gaps = [name for name in inputs if name.endswith(" missing")]
+    assert gaps == [f"{name} missing" for name in PENGUINS[0].columns[1:5]]
+    others = [name for name in clf.input_names_ if not name.startswith("missing")]
+    assert [name for name in inputs if name not in gaps] == others
+    page = case(page_of, "words, gaps and bins")[0].open()
+    assert "2 rows with a gap in these columns are not on it." in page.text("#decision-note")
+    assert len(page.all("#plot .dot")) == len(PENGUINS[0]) - 2
 
 
 def test_pixels_are_images(page_of):

@@ -28,7 +28,8 @@ from sklearn.preprocessing import StandardScaler
 
 import sknn_scratch
 from sknn_scratch import Checkpoint, LearningRecorder, ScratchMLPClassifier
-from sknn_scratch.page.content import MOST_PICTURES, content_of, shown_units
+from sknn_scratch.datasets import load_penguins
+from sknn_scratch.page.content import MOST_PICTURES, content_of, inputs_of, shown_units
 from sknn_scratch.page.recording import MOST_ROWS, MOST_VALUES, rows_to_keep
 
 needs_protocol = pytest.mark.skipif(
@@ -298,6 +299,33 @@ def test_views():
     assert content_of(iris)["truth_table"] is None
 
 
+@pytest.mark.parametrize("settings", [{}, {"numerical_encoding": "piecewise_linear"}], ids=str)
+@pytest.mark.parametrize("scaled", [True, False])
+def test_inputs_are_described_as_the_feature_map_makes_them(settings, scaled):
+    X, y = load_penguins(return_X_y=True)
+    if not scaled:  # then there are no gaps
+        X, y = X[[None not in row for row in X]], y[[None not in row for row in X]]
+    recorder, clf = record(X, y, max_iter=1, scale_features=scaled, **settings)
+    kept, made = recorder.recording_, clf.network_.features
+    described = inputs_of(made, X.shape[1])
+    assert len(described) == len(kept.input_names) == clf.coefs_[0].shape[0]
+    for i, part in enumerate(described):
+        value, expected = kept.X[:, part["column"]], made(kept.X, np.float64)[:, i]
+        if "codes" in part:
+            computed = np.isin(value, part["codes"])
+        elif "gap" in part:
+            computed = np.isnan(value)
+        else:
+            computed = value
+            if "width" in part:
+                computed = np.clip((value - part["start"]) / part["width"], 0, 1)
+            if scaled:
+                computed = (computed - part["mean"]) / part["scale"]
+                computed = computed / (1 + (computed / 3.5) ** 4) ** 0.25
+            computed = np.where(np.isnan(value), 0, computed)
+        assert_allclose(computed, expected, rtol=1e-12, atol=1e-12)
+
+
 def test_of_a_wide_layer_the_units_that_do_most_are_shown():
     recorder, clf = record(*MOONS, hidden=(40, 3), max_iter=60)
     first, second = shown_units(recorder.recording_, MOST_PICTURES)
@@ -324,12 +352,18 @@ def test_of_a_wide_layer_the_units_that_do_most_are_shown():
         ({"columns": "petal width (cm)"}, "columns must be two different names or numbers"),
         ({"columns": (1, 1)}, "columns must be two different names or numbers"),
         ({"columns": (0, 1), "image_shape": (2, 2)}, "columns and image_shape were both given"),
+        ({"columns": (0, 4), "n": 5}, "columns names 'word', which is of categories"),
+        ({"columns": (0, 5), "n": 6}, "columns names 'one', which has one value only"),
+        ({"image_shape": (2, 3), "n": 6}, "an input of the network for each pixel, but it has 7"),
         ({"image_shape": (8, 8)}, r"image_shape=\(8, 8\) has 64 pixels, but the network has 4 col"),
         ({"feature_names": ["a", "b"]}, "feature_names has 2 names, but the network has 4 columns"),
     ],
 )
 def test_options_that_do_not_suit_the_table(tmp_path, options, message):
-    recorder, _ = record(IRIS.data, IRIS.target, max_iter=2)
+    n = options.pop("n", 4)
+    word = np.where(IRIS.target > 1, "a", "b")
+    X = IRIS.data.assign(word=word, one=1.0).iloc[:, :n]
+    recorder, _ = record(X, IRIS.target, max_iter=2)
     with pytest.raises(ValueError, match=message):
         recorder.to_html(tmp_path / "page.html", **options)
     assert not (tmp_path / "page.html").exists()

@@ -103,7 +103,7 @@ class LearningRecorder(JobFollower):
         before = fitted(job.start)
         features: FeatureMap = before["network_"].features
         rows = rows_to_keep(job.Y, job.rows, data["X"].shape[1])
-        names = before.get("feature_names_in_")
+        names = before.get("feature_names_in_", [f"x{j}" for j in range(data["X"].shape[1])])
 
         def network(theta: NDArray) -> Network:
             return Network.from_theta(job.architecture, theta.copy(), features)
@@ -117,7 +117,8 @@ class LearningRecorder(JobFollower):
             targets=job.Y[rows],
             n_learnt=job.n_rows,
             classes=before["_task"].classes.tolist(),
-            feature_names=None if names is None else [str(name) for name in names],
+            feature_names=[str(name) for name in names],
+            input_names=[],
             loss_name=job.architecture.loss,
             loss_curve=[],
             validation_loss_curve=None,
@@ -145,6 +146,7 @@ class LearningRecorder(JobFollower):
             epochs=list(frames),
             networks=list(frames.values()),
             kept=list(frames).index(end),
+            input_names=[str(name) for name in estimator.input_names_],
             loss_curve=losses[len(losses) - n :],
             validation_loss_curve=validation and validation[len(validation) - n :],
         )
@@ -188,8 +190,8 @@ class LearningRecorder(JobFollower):
         NotFittedError
             If nothing has been recorded.
         ValueError
-            If a column is unknown, if image_shape or feature_names does not suit their number, or
-            if columns and image_shape are both given.
+            If a column is unknown or not of numbers, if image_shape or feature_names does not suit
+            their number, or if columns and image_shape are both given.
         OSError
             If the file cannot be written.
         """

@@ -86,8 +86,8 @@ class NetworkDisplay:
     def from_estimator(cls, estimator: Any, **plot: Any) -> Self:
         """Draw the network of a fitted estimator.
 
-        Inputs have the names of ``feature_names_in_``, or those that the steps before the network
-        give them, or else x0, x1, ...; outputs have those of ``classes_``, the one output of a
+        Inputs have the names of ``input_names_``, or those that the steps before the network give
+        them, or else x0, x1, ...; outputs have those of ``classes_``, the one output of a
         network for two classes that of the second, and outputs for labels are y0, y1, ...
 
         Parameters
@@ -108,10 +108,14 @@ class NetworkDisplay:
             If the estimator is not fitted; if it is none, or has no ``coefs_``.
         """
         network, before = fitted_network(estimator, "coefs_")
-        features = getattr(network, "feature_names_in_", None)
-        if features is None and before:
+        features = None
+        named = hasattr(network, "feature_names_in_") or _has_inputs_of_its_own(network)
+        if before and not named:
             with suppress(AttributeError, ValueError):  # not every step has names to give
                 features = before.get_feature_names_out()
+        if features is None:
+            of_columns = getattr(network, "feature_names_in_", None)
+            features = getattr(network, "input_names_", of_columns)
         if features is None:
             features = [f"x{i}" for i in range(len(network.coefs_[0]))]
         outputs = [c if isinstance(c, str) else f"y = {c}" for c in network.classes_.tolist()]
@@ -122,7 +126,7 @@ class NetworkDisplay:
             intercepts=network.intercepts_,
             feature_names=list(features),
             output_names=outputs[-network.n_outputs_ :],
-            pictures=_pictures_of(network) if len(features) == 2 else None,
+            pictures=_pictures_of(network),
         ).plot(**plot)
 
     def plot(
@@ -201,10 +205,16 @@ class NetworkDisplay:
         return [*shown, np.arange(len(self.output_names))]
 
 
+def _has_inputs_of_its_own(network: Any) -> bool:
+    """Tell whether a network has other inputs than one a column: levels, gaps or bins."""
+    features = network.network_.features if hasattr(network, "network_") else None
+    return features is not None and not (features.layout is None and features.encoding is None)
+
+
 def _pictures_of(network: Any) -> list[NDArray] | None:
-    """Compute what each unit sees of the plane of two inputs; None of what is not ours."""
+    """Compute what each unit sees of the plane of two columns; None where it is not of numbers."""
     fitted = getattr(network, "network_", None)
-    if fitted is None:
+    if fitted is None or network.n_features_in_ != 2 or _has_inputs_of_its_own(network):
         return None
     low, high = _plane_of(network)
     x, y = np.meshgrid(*np.linspace(low, high, PICTURE).T)

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sknn_scratch.network.features import BOUND, FAR_OUT, FeatureMap
+from sknn_scratch.network.levels import GAP
 from sknn_scratch.network.model import Network
 from sknn_scratch.page.recording import Recording
 
@@ -38,7 +40,8 @@ def content_of(
 ) -> dict[str, Any]:
     """Describe a recording for the page; parameters as in ``LearningRecorder.to_html``."""
     names = _names(recording, feature_names)
-    view = _view(recording.X, names, columns, image_shape)
+    inputs = inputs_of(recording.fitted.features, len(names))
+    view = _view(recording.X, names, inputs, columns, image_shape)
     architecture = recording.fitted.architecture
     classes = class_names(recording)
     parameters, steps = _fixed_point(recording.networks)
@@ -46,22 +49,23 @@ def content_of(
     return {
         "title": title or _title(classes, multilabel=_is_multilabel(recording)),
         "features": names,
+        "inputs": _input_names(recording, names, inputs),
         "classes": classes,
         "multilabel": _is_multilabel(recording),
         "sizes": architecture.sizes,
         "activation": architecture.activation,
         "output": architecture.output,
-        "map": _feature_map(recording.fitted.features),
+        "map": {"inputs": inputs, "bound": BOUND, "far_out": FAR_OUT},
         "epochs": recording.epochs,
         "kept": recording.kept,
         "parameters": parameters,
         "steps": steps,
         "view": view,
         "shown": shown_units(recording, most),
-        "rows": recording.X.tolist(),
+        "rows": _with_gaps(recording.X),
         "targets": _targets(recording),
         "n_learnt": recording.n_learnt,
-        "truth_table": _truth_table(recording.X),
+        "truth_table": _truth_table(recording.X, inputs),
         "loss": {"name": recording.loss_name.replace("_", " "), **_curves(recording)},
     }
 
@@ -93,10 +97,10 @@ def _title(classes: list[str], *, multilabel: bool) -> str:
 
 
 def _names(recording: Recording, given: Sequence[str] | None) -> list[str]:
-    """Names of the columns: those given, those of the table, or x0, x1, ..."""
+    """Names of the columns: those given, or those of the table."""
     n_features = recording.X.shape[1]
     if given is None:
-        return recording.feature_names or [f"x{i}" for i in range(n_features)]
+        return recording.feature_names
     if len(given) != n_features:
         raise ValueError(
             f"feature_names has {len(given)} names, but the network has {n_features} columns. Give "
@@ -105,21 +109,59 @@ def _names(recording: Recording, given: Sequence[str] | None) -> list[str]:
     return [str(name) for name in given]
 
 
-def _feature_map(features: FeatureMap) -> dict[str, Any] | None:
-    """Describe what the columns go through first; None where the network sees them as they are."""
-    if features.mean is None or features.scale is None:
-        return None
-    return {
-        "mean": features.mean.tolist(),
-        "scale": features.scale.tolist(),
-        "bound": BOUND,
-        "far_out": FAR_OUT,
-    }
+def _input_names(recording: Recording, names: list[str], inputs: list[dict[str, Any]]) -> list[str]:
+    """Name the inputs by names of the columns that may have been given later."""
+    renamed = []
+    for name, part in zip(recording.input_names, inputs, strict=True):
+        before, now = (of[part["column"]] for of in (recording.feature_names, names))
+        renamed.append(f"{now} missing" if "gap" in part else name.replace(before, now, 1))
+    return renamed
+
+
+def inputs_of(features: FeatureMap, n_features: int) -> list[dict[str, Any]]:
+    """Describe each input of the network, as the page computes it: what it makes of which column.
+
+    A number has the mean and the scale of its column, if it is scaled, and where its bin begins and
+    how wide it is, if it is one of the piecewise-linear encoding. An input for gaps has "gap"; one
+    for levels has their codes.
+    """
+    encoding, layout = features.encoding, features.layout
+    source = np.arange(n_features) if encoding is None else encoding.columns
+
+    def number(j: int) -> dict[str, Any]:
+        part: dict[str, Any] = {"column": int(source[j])}
+        if features.mean is not None and features.scale is not None:
+            # Of a column of which all is missing, the scale is infinite.
+            scale = min(float(features.scale[j]), np.finfo(float).max)
+            part |= {"mean": float(features.mean[j]), "scale": scale}
+        if encoding is not None and np.isfinite(encoding.greatest[j]):
+            part |= {"start": float(encoding.start[j]), "width": float(encoding.width[j])}
+        return part
+
+    if layout is None:
+        return [number(j) for j in range(len(source))]
+    found: list[dict[str, Any]] = [{} for _ in range(layout.n_inputs)]
+    for j, i in zip(layout.numbers.tolist(), layout.number_inputs.tolist(), strict=True):
+        found[i] = number(j)
+    for j, i in zip(layout.gaps.tolist(), layout.gap_inputs.tolist(), strict=True):
+        found[i] = {"column": int(source[j]), "gap": True}
+    for j, lookup in zip(layout.categories, layout.lookups, strict=True):
+        for code, i in enumerate(lookup.tolist(), GAP):
+            if i >= 0:
+                found[i].setdefault("column", int(source[j]))
+                found[i].setdefault("codes", []).append(code)
+    return found
+
+
+def _with_gaps(X: NDArray) -> list:
+    """Turn an array into lists, with None in gaps."""
+    return [[None if value != value else value for value in row] for row in X.tolist()]
 
 
 def _view(
     X: NDArray,
     names: list[str],
+    inputs: list[dict[str, Any]],
     columns: tuple[str | int, str | int] | None,
     image_shape: tuple[int, int] | None,
 ) -> dict[str, Any]:
@@ -136,14 +178,34 @@ def _view(
                 f"image_shape={tuple(image_shape)} has {height * width} pixels, but the network "
                 f"has {X.shape[1]} columns. Their numbers must be the same."
             )
+        if len(inputs) != X.shape[1]:
+            raise ValueError(
+                f"image_shape needs an input of the network for each pixel, but it has "
+                f"{len(inputs)} inputs for {X.shape[1]} columns. Fill gaps, and set "
+                "numerical_encoding=None."
+            )
         shown = np.linspace(0, len(X) - 1, min(MOST_IMAGES, len(X))).round().astype(int)
         return {"kind": "images", "shape": [height, width], "rows": shown.tolist()}
+    varying = _varying(X)
+    categories = {part["column"] for part in inputs if "codes" in part}
     if columns is not None:
-        return _plane(X, [_column(name, names) for name in _two(columns)])
-    varying = np.flatnonzero(np.ptp(X, axis=0) > 0).tolist()
-    if len(varying) == 2:
-        return _plane(X, varying)
+        chosen = [_column(name, names) for name in _two(columns)]
+        for j in chosen:
+            if j in categories or j not in varying:
+                what = "is of categories" if j in categories else "has one value only"
+                raise ValueError(
+                    f"columns names {names[j]!r}, which {what}. A plane needs two columns of "
+                    "numbers that vary."
+                )
+        return _plane(X, chosen, inputs)
+    if len(varying) == 2 and not categories & set(varying):
+        return _plane(X, varying, inputs)
     return {"kind": "bars"}
+
+
+def _varying(X: NDArray) -> list[int]:
+    """Columns with several values."""
+    return np.flatnonzero(np.fmax.reduce(X, axis=0) > np.fmin.reduce(X, axis=0)).tolist()
 
 
 def _two(columns: Sequence[str | int]) -> Sequence[str | int]:
@@ -167,18 +229,30 @@ def _column(name: str | int, names: list[str]) -> int:
     )
 
 
-def _plane(X: NDArray, columns: list[int]) -> dict[str, Any]:
+def _plane(X: NDArray, columns: list[int], inputs: list[dict[str, Any]]) -> dict[str, Any]:
     """Describe the plane of two columns: how far it reaches, and where the others are held."""
-    low, high = X[:, columns].min(axis=0), X[:, columns].max(axis=0)
-    margin = np.where(high > low, 0.12 * (high - low), 0.5)
-    held = np.median(X, axis=0)
+    low, high = np.fmin.reduce(X[:, columns], axis=0), np.fmax.reduce(X[:, columns], axis=0)
+    margin = 0.12 * (high - low)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of columns of which all is missing
+        held = np.nanmedian(X, axis=0)
+    for part in inputs:
+        if "codes" in part:
+            codes, counts = np.unique(X[:, part["column"]], return_counts=True)
+            held[part["column"]] = codes[counts.argmax()]
+    (held,) = _with_gaps(held[None])
     return {
         "kind": "plane",
         "columns": columns,
+        # The inputs that their numbers go to.
+        "inputs": [
+            [i for i, part in enumerate(inputs) if part["column"] == j and "gap" not in part]
+            for j in columns
+        ],
         "low": (low - margin).tolist(),
         "high": (high + margin).tolist(),
-        "held": held.tolist(),
-        "others": [j for j in np.flatnonzero(np.ptp(X, axis=0) > 0).tolist() if j not in columns],
+        "held": held,
+        "others": [j for j in _varying(X) if j not in columns],
     }
 
 
@@ -204,9 +278,9 @@ def _targets(recording: Recording) -> list:
     return (targets[:, 0] if targets.shape[1] == 1 else targets.argmax(axis=1)).tolist()
 
 
-def _truth_table(X: NDArray) -> list[int] | None:
-    """Numbers of the different rows, if there are few."""
-    if X.shape[1] > FEW_COLUMNS or len(X) > 100:
+def _truth_table(X: NDArray, inputs: list[dict[str, Any]]) -> list[int] | None:
+    """Numbers of the different rows, if there are few, of numbers alone."""
+    if X.shape[1] > FEW_COLUMNS or len(X) > 100 or any("codes" in part for part in inputs):
         return None
     _, first = np.unique(X, axis=0, return_index=True)
     return first.tolist() if len(first) <= FEW_ROWS else None

@@ -7,13 +7,18 @@ const ACTIVATIONS = {
   relu: (z) => Math.max(z, 0),
 };
 
-// Columns as they came become inputs: centred, scaled, and smoothly clipped.
-function inputsOf(row, map) {
-  if (!map) return row;
-  return row.map((value, j) => {
-    const x = (value - map.mean[j]) / map.scale[j];
-    const cut = Math.max(-map.far_out, Math.min(map.far_out, x));
-    return cut / (1 + (cut / map.bound) ** 4) ** 0.25;
+// A row as it came becomes inputs: numbers are scaled and smoothly clipped; gaps and levels are 0 or 1.
+const clip = (x, low, high) => Math.max(low, Math.min(high, x));
+
+function inputsOf(row, { inputs, bound, far_out }) {
+  return inputs.map(({ column, codes, gap, start, width, mean, scale }) => {
+    if (codes) return Number(codes.includes(row[column]));
+    if (gap) return Number(row[column] === null);
+    if (row[column] === null) return 0;
+    const x = width === undefined ? row[column] : clip((row[column] - start) / width, 0, 1);
+    if (scale === undefined) return x;
+    const z = clip((x - mean) / scale, -far_out, far_out);
+    return z / (1 + (z / bound) ** 4) ** 0.25;
   });
 }
 
@@ -25,9 +30,9 @@ function layerOf(a, { W, b }, f) {
 }
 
 // All layers: the activations of each hidden layer, and then the probabilities of the classes.
-function forward(row, layers, { map, activation, output }) {
+function forward(inputs, layers, { activation, output }) {
   const passed = [];
-  let a = inputsOf(row, map);
+  let a = inputs;
   for (const layer of layers.slice(0, -1)) passed.push(a = layerOf(a, layer, ACTIVATIONS[activation]));
   const z = layerOf(a, layers.at(-1), ACTIVATIONS.identity);
   return [...passed, output === "softmax" ? softmax(z) : perClass(z.map(ACTIVATIONS.logistic))];

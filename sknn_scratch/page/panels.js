@@ -9,13 +9,16 @@ const outputsShown = [...Array(nOutputs).keys()];
 // A single output is the probability of the second class.
 const classOf = (output) => (nOutputs === 1 ? 1 : output);
 const weight = ({ W, n_out }, i, k) => W[i * n_out + k];
+// Between the plane's columns and the first layer, the weights of all inputs of a column count.
+const edgeWeight = (layers, l, i, k) =>
+  l ? weight(layers[l], i, k) : view.inputs[view.columns.indexOf(i)].reduce((sum, input) => sum + weight(layers[0], input, k), 0);
 
 // What a unit is made of, in words: bias, and the weights that come in.
 function describe(layers, l, unit) {
   const layer = layers[l - 1];
-  const from = l === 1 ? R.features.keys() : shownIn(l - 1);
+  const from = l === 1 ? R.inputs.keys() : shownIn(l - 1);
   const strongest = [...from].sort((i, j) => Math.abs(weight(layer, j, unit)) - Math.abs(weight(layer, i, unit))).slice(0, 6);
-  const weights = strongest.map((i) => `${l === 1 ? R.features[i] : unitName(l - 1, i)} ${short(weight(layer, i, unit))}`);
+  const weights = strongest.map((i) => `${l === 1 ? R.inputs[i] : unitName(l - 1, i)} ${short(weight(layer, i, unit))}`);
   return `${fullName(l, unit)}. Weights: ${weights.join(", ")}. Bias: ${short(layer.b[unit])}.`;
 }
 
@@ -88,7 +91,7 @@ function inputNode(list, column) {
 
 function heldInputs(list) {
   const names = view.others.map((j) => R.features[j]);
-  list.append(make("li", { class: "unit held", title: names.join(", ") }, make("span", { class: "name" }, `and ${names.length} more, held at ${names.length === 1 ? "its median" : "their medians"}`)));
+  list.append(make("li", { class: "unit held", title: names.join(", ") }, make("span", { class: "name" }, `and ${names.length} more, held`)));
 }
 
 function unitNode(list, l, unit) {
@@ -117,7 +120,7 @@ function edgesOf(svg, nodes) {
     let largestWeight = 1e-12;
     for (let f = 0; f < epochs.length; f++) {
       const layer = layersAt(f);
-      for (const i of shownIn(l)) for (const k of shownIn(l + 1)) largestWeight = Math.max(largestWeight, Math.abs(weight(layer[l], i, k)));
+      for (const i of shownIn(l)) for (const k of shownIn(l + 1)) largestWeight = Math.max(largestWeight, Math.abs(edgeWeight(layer, l, i, k)));
     }
     return largestWeight;
   });
@@ -138,7 +141,7 @@ function edgesOf(svg, nodes) {
     },
     draw(layers) {
       for (const { l, i, k, path } of edges) {
-        const w = weight(layers[l], i, k), share = Math.abs(w) / most[l];
+        const w = edgeWeight(layers, l, i, k), share = Math.abs(w) / most[l];
         const aside = selected && !((selected.l === l + 1 && selected.unit === k) || (selected.l === l && selected.unit === i && l > 0));
         path.setAttribute("class", `${w < 0 ? "negative" : ""} ${aside ? "aside" : ""}`);
         path.setAttribute("stroke-width", (0.4 + 6.2 * share).toFixed(2));
@@ -181,7 +184,7 @@ function card(list, l, unit) {
 // The largest weight of a layer, over all epochs: the scale of its bars and images.
 const scales = R.steps.map((_, l) => {
   let most = 1e-12;
-  const from = l === 0 ? [...R.features.keys()] : shownIn(l);
+  const from = l === 0 ? [...R.inputs.keys()] : shownIn(l);
   for (let f = 0; f < epochs.length; f++) for (const i of from) for (const k of shownIn(l + 1)) most = Math.max(most, Math.abs(weight(layersAt(f)[l], i, k)));
   return most;
 });
@@ -194,7 +197,7 @@ function weightImage(item, unit) {
 }
 
 function incomingBars(item, l, unit) {
-  const names = l === 1 ? R.features : null;
+  const names = l === 1 ? R.inputs : null;
   const from = names ? [...names.keys()] : shownIn(l - 1);
   const chosen = from.length > 6 ? [...from].sort((i, j) => Math.abs(weight(lastLayers[l - 1], j, unit)) - Math.abs(weight(lastLayers[l - 1], i, unit))).slice(0, 6) : from;
   const bars = chosen.map((i) => ({ i, ...barOf(item, [names ? names[i] : `unit ${i}`]) }));
@@ -261,8 +264,10 @@ function planePanel() {
     make("text", { class: "label", transform: `translate(14 ${PAD.top + TALL / 2}) rotate(-90)`, "text-anchor": "middle" }, fit(nameY)),
   );
   const lines = svg.appendChild(make("g", { transform: `translate(${PAD.left} ${PAD.top}) scale(${INNER / (GRID - 1)} ${TALL / (GRID - 1)})` }));
-  const dots = rows.map((row) => svg.appendChild(dotAt(x(row[view.columns[0]]), y(row[view.columns[1]]))));
-  const held = view.others.length ? ` ${view.others.map((j) => R.features[j]).slice(0, 6).join(", ")}${view.others.length > 6 ? " and others" : ""}: held at the median for the plane; each row has its own.` : "";
+  const there = [...rows.keys()].filter((i) => view.columns.every((j) => rows[i][j] !== null));
+  const dots = there.map((i) => ({ i, dot: svg.appendChild(dotAt(x(rows[i][view.columns[0]]), y(rows[i][view.columns[1]]))) }));
+  const missing = there.length < rows.length ? ` ${plural(rows.length - there.length, "row")} with a gap in these columns ${rows.length - there.length === 1 ? "is" : "are"} not on it.` : "";
+  const held = view.others.length ? ` ${view.others.map((j) => R.features[j]).slice(0, 6).join(", ")}${view.others.length > 6 ? " and others" : ""}: held at the median or the most frequent value for the plane; each row has its own.` : "";
   drawn.push((f, { answers, wrong, nWrong }, settled) => {
     const pictures = gridOf(f), chosen = selected ?? (R.multilabel ? { l: nHidden + 1, unit: 0 } : null);
     const p = pictures.at(-1);
@@ -283,7 +288,7 @@ function planePanel() {
       byId("decision-title").textContent = "What it decides";
     }
     lines.replaceChildren(...paths.map((d) => make("path", { class: "boundary", d, "vector-effect": "non-scaling-stroke" })));
-    dots.forEach((dot, i) => {
+    dots.forEach(({ i, dot }) => {
       if (!R.multilabel) {
         dot.setWrong(wrong[i]);
         dot.setClass(targets[i]);
@@ -293,7 +298,7 @@ function planePanel() {
         dot.setClass(label, !targets[i][label]);
       }
     });
-    byId("decision-note").textContent = `The line is where the answer changes${chosen && chosen.l <= nHidden ? " from off to on" : ""}. Rows that are wrong have a ring.${R.multilabel ? " Filled: rows that have the label." : ""}${held}`;
+    byId("decision-note").textContent = `The line is where the answer changes${chosen && chosen.l <= nHidden ? " from off to on" : ""}. Rows that are wrong have a ring.${R.multilabel ? " Filled: rows that have the label." : ""}${missing}${held}`;
     if (settled) svg.setAttribute("aria-label", `The plane of ${nameX} (across) and ${nameY} (up), coloured by the likeliest class; ${plural(rows.length, "row")} on it, ${nWrong} of them wrong.`);
   });
 }
@@ -404,7 +409,7 @@ function truthPanel() {
   const body = make("tbody");
   const lines = R.truth_table.map((i) => {
     const bar = make("i"), number = make("span"), mark = make("td", { class: "mark" });
-    const line = make("tr", {}, ...rows[i].map((v) => make("td", {}, decimal(v))), make("td", {}, iconOf(targets[i]), classes[targets[i]]), make("td", {}, make("span", { class: "p" }, bar), number), mark);
+    const line = make("tr", {}, ...rows[i].map((v) => make("td", {}, v === null ? "–" : decimal(v))), make("td", {}, iconOf(targets[i]), classes[targets[i]]), make("td", {}, make("span", { class: "p" }, bar), number), mark);
     body.append(line);
     return { i, bar, number, mark, line };
   });

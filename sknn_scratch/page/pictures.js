@@ -23,10 +23,12 @@ function layersAt(f) {
   return layers;
 }
 
+const rowInputs = rows.map((row) => inputsOf(row, R.map));
+
 // What came of the rows at frame f: probabilities, answers, and which of them are wrong.
 function outcomeAt(f) {
   const layers = layersAt(f);
-  const p = rows.map((row) => forward(row, layers, R).at(-1));
+  const p = rowInputs.map((inputs) => forward(inputs, layers, R).at(-1));
   const answers = p.map((values) => (R.multilabel ? Array.from(values, (v) => +(v > 0.5)) : argmax(values)));
   const wrong = answers.map((answer, i) => String(answer) !== String(targets[i]));
   return { p, answers, wrong, nWrong: wrong.filter(Boolean).length };
@@ -149,23 +151,28 @@ const nParameters = integers.length / epochs.length;
 const GRID = Math.max(32, Math.min(72, Math.floor(Math.sqrt(1.2e7 / nParameters))));
 let gridAt = -1, grid;
 
-// Activations and probabilities at the points of the plane, for frame f: grid.layers[l][unit][point].
+const onAxis = (axis, share) => view.low[axis] + share * (view.high[axis] - view.low[axis]);
+
+const gridInputs = isPlane && Array.from({ length: GRID * GRID }, (_, i) => {
+  const row = view.held.slice(), [cx, cy] = view.columns;
+  row[cx] = onAxis(0, (i % GRID) / (GRID - 1));
+  row[cy] = onAxis(1, 1 - Math.floor(i / GRID) / (GRID - 1));
+  return inputsOf(row, R.map);
+});
+
+// Activations and probabilities at the points of the plane, for frame f: grid[layer][unit][point].
 function gridOf(f) {
   if (f === gridAt) return grid;
-  const layers = layersAt(f), [cx, cy] = view.columns, row = view.held.slice();
-  const units = [...R.shown, [...classes.keys()]];
+  const layers = layersAt(f), units = [...R.shown, [...classes.keys()]];
   grid = units.map((chosen) => chosen.map(() => new Float64Array(GRID * GRID)));
-  for (let i = 0; i < GRID * GRID; i++) {
-    row[cx] = onAxis(0, (i % GRID) / (GRID - 1));
-    row[cy] = onAxis(1, 1 - Math.floor(i / GRID) / (GRID - 1));
-    const passed = forward(row, layers, R);
+  gridInputs.forEach((inputs, i) => {
+    const passed = forward(inputs, layers, R);
     units.forEach((chosen, l) => chosen.forEach((unit, k) => (grid[l][k][i] = passed[l][unit])));
-  }
+  });
   gridAt = f;
   return grid;
 }
 
-const onAxis = (axis, share) => view.low[axis] + share * (view.high[axis] - view.low[axis]);
 
 // A unit's picture: sigmoids from 0 to 1, others from minus to plus their largest value.
 function paintUnit(canvas, values) {

@@ -28,15 +28,18 @@ class Recording:
     kept : int
         Which of them is the fitted one.
     X : ndarray of shape (n_rows, n_features)
-        Some of the rows to learn from, as they came.
+        Some of the rows to learn from, as they came; with NaN in gaps, and codes in columns of
+        categories.
     targets : ndarray of shape (n_rows, n_outputs)
         Their targets, 0 or 1.
     n_learnt : int
         Rows to learn from, these and others.
     classes : list
         Class labels, or numbers of the labels.
-    feature_names : list of str or None
-        Names of the columns, if they came with any.
+    feature_names : list of str
+        Names of the columns.
+    input_names : list of str
+        Names of the inputs of the network, which has one or more for each column.
     loss_name : str
         The loss, by its name in ``ScratchMLPClassifier``.
     loss_curve : sequence of float
@@ -52,7 +55,8 @@ class Recording:
     targets: NDArray
     n_learnt: int
     classes: list
-    feature_names: list[str] | None
+    feature_names: list[str]
+    input_names: list[str]
     loss_name: str
     loss_curve: Sequence[float]
     validation_loss_curve: Sequence[float] | None
