@@ -224,7 +224,19 @@ def test_every_table_is_as_it_comes(name):
     table = experiments.load_table(name)
     expected = experiments.DATASETS[name]()
     np.testing.assert_array_equal(table.X, expected.data)
-    np.testing.assert_array_equal(table.y, expected.target)
+    names = np.unique(expected.target)
+    np.testing.assert_array_equal(names[table.y], expected.target)
+    assert list(table.words) == ([0, 5] if name == "penguins" else [])
+
+
+def test_on_words_and_gaps_the_other_model_is_helped():
+    table = experiments.load_table("penguins")
+    assert any(None in row for row in table.X)
+    ours, theirs = experiments.compare(table, SEED)
+    assert (ours.model, theirs.model) == ("ScratchMLPClassifier", "4 steps, MLPClassifier")
+    assert 0 < max(ours.brier, theirs.brier) < 0.1
+    with pytest.raises(ValueError, match="could not convert string"):
+        MLPClassifier().fit(table.X, table.y)
 
 
 # ---------------------------------------------------------------- pictures

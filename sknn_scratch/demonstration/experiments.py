@@ -2,27 +2,32 @@
 
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
 from joblib import parallel_config
 from numpy.typing import NDArray
+from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.impute import SimpleImputer
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_validate
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from threadpoolctl import threadpool_limits
 
 from sknn_scratch import LearningRecorder, ScratchMLPClassifier
+from sknn_scratch.datasets import load_penguins
 
 # As in the post: the third input is 1 in every row.
 XOR_X = np.array([[0, 1, 1], [1, 0, 1], [1, 1, 1], [0, 0, 1]])
 XOR_Y = np.array([1, 1, 0, 0])
 XOR_LINES = 9
+
+OURS, THEIRS = "ScratchMLPClassifier", "MLPClassifier"
 
 FOLDS = 3
 SEARCHED = "digits"
@@ -84,10 +89,8 @@ class Table(NamedTuple):
     name: str
     X: Any
     y: NDArray
-    prepared: Callable[[Any], Any] = lambda model: make_pipeline(StandardScaler(), model)
-    """Puts a model behind what it needs to take the table."""
-    preparation: str = "StandardScaler"
-    """What that is."""
+    words: Sequence[int] = ()
+    """Columns of words, in which there may be gaps, as in those of numbers."""
 
 
 class Result(NamedTuple):
@@ -104,6 +107,7 @@ class Result(NamedTuple):
 
 
 DATASETS = {
+    "penguins": load_penguins,
     "breast_cancer": load_breast_cancer,
     "iris": load_iris,
     "wine": load_wine,
@@ -112,18 +116,28 @@ DATASETS = {
 
 
 def load_table(name: str) -> Table:
-    """Load a table that comes with scikit-learn."""
-    X, y = DATASETS[name](return_X_y=True)
-    return Table(name, X, y)
+    """Load a table that comes with this package or with scikit-learn."""
+    X, labels = DATASETS[name](return_X_y=True)
+    y = np.unique(labels, return_inverse=True)[1]
+    words = [j for j in range(X.shape[1]) if any(isinstance(cell, str) for cell in X[:, j])]
+    return Table(name, X, y, words)
 
 
 def contenders(table: Table, seed: int) -> dict[str, Any]:
-    """Return the models to compare on a table, with their defaults, by name."""
-    return {
-        "ScratchMLPClassifier": ScratchMLPClassifier(random_state=seed),
-        "MLPClassifier": MLPClassifier(random_state=seed),
-        f"{table.preparation}, MLPClassifier": table.prepared(MLPClassifier(random_state=seed)),
-    }
+    """Return the models to compare on a table, with their defaults, by name.
+
+    MLPClassifier takes no words and no gaps: there it needs more steps before it.
+    """
+    ours, theirs = ScratchMLPClassifier(random_state=seed), MLPClassifier(random_state=seed)
+    if not table.words:
+        scaled = make_pipeline(StandardScaler(), theirs)
+        return {OURS: ours, THEIRS: theirs, f"StandardScaler, {THEIRS}": scaled}
+    numbers = [j for j in range(table.X.shape[1]) if j not in table.words]
+    prepared = make_column_transformer(
+        (make_pipeline(SimpleImputer(), StandardScaler()), numbers),
+        (OneHotEncoder(handle_unknown="ignore", sparse_output=False), list(table.words)),
+    )
+    return {OURS: ours, f"4 steps, {THEIRS}": make_pipeline(prepared, theirs)}
 
 
 def brier_score(y: NDArray, probabilities: NDArray) -> float:
@@ -199,6 +213,11 @@ def print_table(results: Sequence[Result]) -> None:
 def print_notes_on_tables(results: Sequence[Result]) -> None:
     """Print what the columns are, and how many fits did not converge."""
     print("   The Brier score is the mean squared error of the probabilities; * marks the lowest.")
+    if any(one.model.startswith("4 steps") for one in results):
+        print(
+            "   The 4 steps: SimpleImputer and StandardScaler for numbers, OneHotEncoder for words,"
+        )
+        print("   and a ColumnTransformer; MLPClassifier takes neither words nor gaps.")
     for model in dict.fromkeys(one.model for one in results):
         theirs = [one for one in results if one.model == model]
         count = sum(one.not_converged for one in theirs)
