@@ -62,7 +62,7 @@ def class_shape(i: int) -> Shape:
 def _blend(*colors: Any) -> Any:
     from matplotlib.colors import LinearSegmentedColormap
 
-    return LinearSegmentedColormap.from_list("sknn_scratch", colors)
+    return LinearSegmentedColormap.from_list("sknn_scratch", [*colors])
 
 
 def sequential() -> Any:

@@ -17,9 +17,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sklearn
+from joblib import parallel_config
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_matrix
+from sklearn.base import clone
 from sklearn.datasets import load_digits, load_iris, make_moons
+from sklearn.ensemble import VotingClassifier
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
@@ -165,6 +168,20 @@ def test_what_cannot_be_recorded():
         clf.partial_fit(*XOR, classes=["even", "odd"])
     with pytest.raises(ValueError, match=r"max_frames of LearningRecorder must be .*\[2, inf\)"):
         record(*XOR, LearningRecorder(max_frames=1))
+
+
+@needs_protocol
+def test_clones_that_are_fitted_side_by_side_do_not_mix():
+    recorder = LearningRecorder()
+    clf = ScratchMLPClassifier((3,), max_iter=6, random_state=0).set_callbacks(recorder)
+    clones = [(str(units), clone(clf).set_params(hidden_layer_sizes=(units,))) for units in (2, 3)]
+    with parallel_config(backend="stacked"):
+        voting = VotingClassifier(clones).fit(*MOONS)
+    networks = {len(one.coefs_[0][0]): one.network_ for one in voting.estimators_}
+    kept = recorder.recording_
+    assert kept.fitted is networks[kept.fitted.architecture.sizes[1]]
+    assert len({network.architecture for network in kept.networks}) == 1
+    assert list(kept.epochs) == list(range(7))
 
 
 @needs_protocol

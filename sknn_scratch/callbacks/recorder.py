@@ -67,6 +67,7 @@ class LearningRecorder(JobFollower):
     """
 
     recording_: Recording
+    _drafts: dict[int, tuple[Recording, dict[int, Network]]]
 
     def __init__(self, *, max_frames: int = 100):
         self.max_frames = max_frames
@@ -108,8 +109,8 @@ class LearningRecorder(JobFollower):
         def network(theta: NDArray) -> Network:
             return Network.from_theta(job.architecture, theta.copy(), features)
 
-        self._frames = {job.start.n_iter: network(job.start.theta)}
-        self._rows = Recording(
+        frames = {job.start.n_iter: network(job.start.theta)}
+        draft = Recording(
             epochs=[],
             networks=[],
             kept=0,
@@ -123,11 +124,13 @@ class LearningRecorder(JobFollower):
             loss_curve=[],
             validation_loss_curve=None,
         )
+        # By estimator: clones that are fitted side by side share the callback.
+        self.__dict__.setdefault("_drafts", {})[id(estimator)] = draft, frames
         due = _due(job.start.n_iter, job.max_iter, self._most_frames(n_params))
 
         def record_if_due(epoch: Epoch) -> None:
             if (epoch.number in due or epoch.stop_reason) and epoch.stop_reason != "diverged":
-                self._frames[epoch.number] = network(epoch.state().theta)
+                frames[epoch.number] = network(epoch.state().theta)
 
         return job.start, record_if_due
 
@@ -139,10 +142,11 @@ class LearningRecorder(JobFollower):
         best = estimator.best_iter_
         # Of a fit that went on from another, the best epoch may have been before.
         end = n if best is None else max(best - (len(scores) - n), 0)
-        frames = dict(sorted((self._frames | {end: estimator.network_}).items()))
+        draft, frames = self._drafts.pop(id(estimator))
+        frames = dict(sorted((frames | {end: estimator.network_}).items()))
         losses, validation = estimator.loss_curve_, estimator.validation_loss_curve_
         self.recording_ = replace(
-            self._rows,
+            draft,
             epochs=list(frames),
             networks=list(frames.values()),
             kept=list(frames).index(end),
@@ -150,7 +154,10 @@ class LearningRecorder(JobFollower):
             loss_curve=losses[len(losses) - n :],
             validation_loss_curve=validation and validation[len(validation) - n :],
         )
-        del self._frames, self._rows
+
+    def teardown(self, estimator: Any, context: Any) -> None:
+        """Forget what a fit that has failed leaves."""
+        self.__dict__.get("_drafts", {}).pop(id(estimator), None)
 
     def to_html(
         self,
