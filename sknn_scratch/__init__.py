@@ -2,6 +2,7 @@
 
 import sknn_scratch.parallel.backend  # noqa: F401 - the joblib backend "stacked" plugs itself in
 from sknn_scratch.callbacks.checkpoint import Checkpoint
+from sknn_scratch.callbacks.recorder import LearningRecorder
 from sknn_scratch.displays import LossCurveDisplay, NetworkDisplay
 from sknn_scratch.estimator.classifier import MLP_CLASSIFIER_SETTINGS, ScratchMLPClassifier
 from sknn_scratch.estimator.ensemble import ScratchMLPEnsembleClassifier
@@ -9,9 +10,10 @@ from sknn_scratch.estimator.ensemble import ScratchMLPEnsembleClassifier
 __all__ = [
     "MLP_CLASSIFIER_SETTINGS",
     "Checkpoint",
+    "LearningRecorder",
     "LossCurveDisplay",
     "NetworkDisplay",
     "ScratchMLPClassifier",
     "ScratchMLPEnsembleClassifier",
 ]
-__version__ = "0.1.0.dev0"
+__version__ = "0.1.0"

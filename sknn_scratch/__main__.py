@@ -2,7 +2,7 @@
 
 import sys
 
-from sknn_scratch.demonstration import main
+from sknn_scratch.demonstration.command import main
 
 if __name__ == "__main__":
     sys.exit(main())

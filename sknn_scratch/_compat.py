@@ -23,13 +23,48 @@ from sklearn.utils.validation import _num_samples as num_samples
 
 try:
     from sklearn.callback import CallbackSupportMixin
+
+    HAS_CALLBACKS = True
 except ImportError:  # scikit-learn < 1.9
+    HAS_CALLBACKS = False
+
+    class Task:
+        """Stand-in for a context, with the hooks that callbacks of this package use."""
+
+        parent = None
+
+        def __init__(self, task_name: str, callbacks: Any = ()):
+            self.task_name, self.callbacks = task_name, callbacks
+
+        def subcontext(self, task_name: str) -> "Task":
+            """Return the task of an epoch, which nobody is told of."""
+            return Task(task_name)
+
+        def call_on_fit_task_begin(self, **given: Any) -> None:
+            """Do nothing."""
+
+        def call_on_fit_task_end(self, *, estimator: Any, **given: Any) -> bool:
+            """Tell the callbacks that the task has ended; none of them ends training."""
+            for callback in self.callbacks:
+                callback.on_fit_task_end(estimator, self)
+            return False
 
     class CallbackSupportMixin:  # type: ignore[no-redef]
-        """Stand-in where there are no callbacks."""
+        """Stand-in where scikit-learn has no callbacks."""
+
+        def set_callbacks(self, *callbacks: Any) -> None:
+            """Set callbacks of this package."""
+            self._skl_callbacks = list(callbacks)
+
+        def _init_callback_context(self, task_name: str, max_subtasks: int | None) -> Task:
+            task = Task(task_name, self._skl_callbacks)
+            for callback in self._skl_callbacks:
+                callback.setup(self, task)
+            return task
 
 
 __all__ = [
+    "HAS_CALLBACKS",
     "CallbackSupportMixin",
     "Interval",
     "InvalidParameterError",

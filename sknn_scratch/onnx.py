@@ -46,7 +46,8 @@ try:
     from skl2onnx.common.utils_classifier import get_label_classes
 except ImportError as error:
     raise ImportError(
-        'sknn_scratch.onnx needs skl2onnx. Install it with: pip install "sknn-scratch[onnx]"'
+        "sknn_scratch.onnx needs skl2onnx. In the folder of the project, run: "
+        'python -m pip install ".[onnx]"'
     ) from error
 
 #: Operators of each activation, the first of which takes z.

@@ -873,7 +873,7 @@ def test_one_file_is_for_one_fit(tmp_path, kept):
     with pytest.raises(ValueError, match="follows fit, but partial_fit was called"):
         quick().set_callbacks(keeper).partial_fit(X_iris, y_iris, classes=range(3))
     search = GridSearchCV(make_pipeline(quick().set_callbacks(keeper)), {}, cv=2)
-    with pytest.raises(ValueError, match="one fit in one file, but GridSearchCV makes many"):
+    with pytest.raises(ValueError, match="follows one fit, but GridSearchCV makes many"):
         search.fit(X_iris, y_iris)
 
     def overtake():

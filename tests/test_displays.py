@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from sklearn.compose import ColumnTransformer
-from sklearn.datasets import load_iris, make_multilabel_classification
+from sklearn.datasets import load_digits, load_iris, make_moons, make_multilabel_classification
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_validate
@@ -298,11 +298,11 @@ def test_nodes_and_edges_are_biases_and_weights(clf):
             np.testing.assert_array_equal(ends[:, unit, 1], np.tile(end, (W.shape[0], 1)))
         widths = np.array(edges.get_linewidths())
         assert np.corrcoef(widths, np.abs(W.ravel()))[0, 1] > 0.999
+        assert widths.min() > 0.1, "each line can be seen"
         dashed = [pattern is not None for _, pattern in edges.get_linestyles()]
         np.testing.assert_array_equal(dashed, W.ravel() < 0)
-    norms = {(edges.norm.vmin, edges.norm.vmax) for edges in display.edges_}
-    bound = max(np.abs(W).max() for W in clf.coefs_)
-    assert norms == {(-bound, bound)}, "one scale for all, with zero in the middle"
+        bound = np.abs(W).max()
+        assert (edges.norm.vmin, edges.norm.vmax) == (-bound, bound), "zero in the middle"
     assert display.images_ == []
     places = {text.get_text(): text.xy for text in display.ax_.texts}
     for names, nodes in (
@@ -313,30 +313,118 @@ def test_nodes_and_edges_are_biases_and_weights(clf):
         assert np.diff(nodes.get_offsets()[:, 1]).max() < 0, "the first is at the top"
     layers = ["Input", "Hidden 1", "Hidden 2", "Output"]
     assert [places[layer][0] for layer in layers] == [0, 1, 2, 3]
-    assert {"Weight", "Bias"} < set(texts(display))
+    assert {"Weight / largest", "Bias"} < set(texts(display))
 
 
-def test_images_are_weights_and_biases(clf):
-    display = NetworkDisplay.from_estimator(clf, max_nodes=5)
-    assert (display.nodes_, display.edges_) == ([], [])
-    for (weights, biases), W, b in zip(display.images_, clf.coefs_, clf.intercepts_, strict=True):
-        np.testing.assert_array_equal(weights.get_array(), W)
-        np.testing.assert_array_equal(biases.get_array(), b[None])
-        assert (weights.norm.vmin, weights.norm.vmax) == (-np.abs(W).max(), np.abs(W).max())
-        assert (biases.norm.vmin, biases.norm.vmax) == (-np.abs(b).max(), np.abs(b).max())
-    first, last = display.images_[0][0].axes, display.images_[-1][1].axes
-    assert [text.get_text() for text in first.get_yticklabels()] == ["x0", "x1", "x2", "x3"]
-    assert [text.get_text() for text in last.get_xticklabels()] == ["y = 0", "y = 1", "y = 2"]
-    assert {"Input (4)", "Hidden 1 (6)", "Output (3)", "Bias", "Weight"} < set(texts(display))
+def heat(image, width: int) -> np.ndarray:
+    """Values of a picture of a unit, its first line at the bottom."""
+    values = np.asarray(image.get_data())
+    assert values.shape == (width, width)
+    return values[::-1]
 
 
-@pytest.mark.parametrize("hidden, images", [((20,), 0), ((21,), 2), ((), 0), ((1,), 0)])
-def test_wide_layers_are_images(hidden, images, iris):
-    clf = ScratchMLPClassifier(hidden, max_iter=5, random_state=0).fit(*iris)
+@pytest.mark.parametrize("activation", ["logistic", "tanh", "relu"])
+def test_nodes_of_two_inputs_are_what_units_see(activation):
+    X, y = make_moons(60, noise=0.2, random_state=0)
+    clf = ScratchMLPClassifier((4, 3), activation=activation, max_iter=20, random_state=0)
+    display = NetworkDisplay.from_estimator(clf.fit(X, y))
+    boxes = [box.offsetbox for box in display.ax_.artists]
+    assert len(boxes) == 2 + 4 + 3 + 1
+    n = len(display.pictures[0][0])
+    low, high = clf.mean_ - 2.5 * clf.scale_, clf.mean_ + 2.5 * clf.scale_
+    x, y = np.meshgrid(*(np.linspace(low[j], high[j], n) for j in (0, 1)))
+    points = np.column_stack([x.ravel(), y.ravel()])
+    layers = [*clf.hidden_activations(points), clf.predict_proba(points)[:, 1:]]
+    for box, a in zip(boxes[2:], np.hstack(layers).T, strict=True):
+        is_share = activation == "logistic" or box is boxes[-1]
+        scale = 1 if is_share else np.abs(a).max() or 1  # of a unit that is dead
+        np.testing.assert_allclose(heat(box, n), (a / scale).reshape(n, n), atol=1e-12)
+    # The inputs see themselves: the first from left to right, the second from below.
+    assert (np.diff(heat(boxes[0], n), axis=1) > 0).all()
+    assert (np.diff(heat(boxes[1], n), axis=0) > 0).all()
+    assert {"Weight / largest", "Activation"} < set(texts(display))
+
+
+def test_zeros_and_ones_are_within_the_plane():
+    X, y = np.array([[0.0, 0], [0, 1], [1, 0], [1, 1]]), [0, 1, 1, 0]
+    clf = ScratchMLPClassifier((4,), max_iter=1000, random_state=0).fit(X, y)
+    picture = NetworkDisplay.from_estimator(clf).pictures[-1][0]
+    at = [round((value + 0.25) / 1.5 * (len(picture) - 1)) for value in (0, 1)]
+    corners = [picture[at[int(x1)], at[int(x0)]] > 0.5 for x0, x1 in X]
+    assert corners == [False, True, True, False]
+
+
+def test_of_wide_layers_the_units_that_do_most_are_drawn(iris):
+    clf = ScratchMLPClassifier(max_iter=5, random_state=0).fit(*iris)
     display = NetworkDisplay.from_estimator(clf)
-    assert len(display.images_) == images
-    assert len(display.edges_) == (0 if images else len(hidden) + 1)
-    assert ("Hidden" in texts(display)) == (len(hidden) == 1 and not images)
+    W, V = clf.coefs_
+    does = np.sqrt((W**2).sum(axis=0)) * np.sqrt((V**2).sum(axis=1))
+    (_, shown, _) = display.units_
+    np.testing.assert_array_equal(shown, np.sort(np.argsort(does)[-12:]))
+    np.testing.assert_array_equal(display.edges_[0].get_array(), W[:, shown].ravel())
+    np.testing.assert_array_equal(display.edges_[1].get_array(), V[shown].ravel())
+    np.testing.assert_array_equal(display.nodes_[1].get_array(), clf.intercepts_[0][shown])
+    assert "Hidden (12 of 200)" in texts(display)
+    assert len(NetworkDisplay.from_estimator(clf, max_nodes=5).units_[1]) == 5
+
+
+def test_a_unit_that_does_nothing_is_left_out():
+    W, V = np.ones((3, 3)), np.ones((3, 1))
+    W[:, 1] = 0
+    display = NetworkDisplay(
+        coefs=[W, V], intercepts=[np.zeros(3), np.zeros(1)], feature_names="abc", output_names="y"
+    ).plot()
+    assert display.units_[1].tolist() == [0, 2]
+    assert "Hidden (2 of 3)" in texts(display)
+
+
+def test_many_inputs_are_a_heat_map_by_name(clf):
+    display = NetworkDisplay.from_estimator(clf, max_nodes=3)
+    assert (display.nodes_, display.edges_) == ([], [])
+    for i, (image, W) in enumerate(zip(display.images_, clf.coefs_, strict=True)):
+        shown = W[np.ix_(display.units_[i], display.units_[i + 1])]
+        np.testing.assert_array_equal(image.get_array(), shown)
+        assert (image.norm.vmin, image.norm.vmax) == (-np.abs(shown).max(), np.abs(shown).max())
+    first, last = display.images_[0].axes, display.images_[-1].axes
+    assert [text.get_text() for text in first.get_yticklabels()] == ["x0", "x1", "x2", "x3"]
+    units = [str(unit) for unit in display.units_[1]]
+    assert [text.get_text() for text in first.get_xticklabels()] == units
+    assert [text.get_text() for text in last.get_xticklabels()] == ["y = 0", "y = 1", "y = 2"]
+    assert "Input \N{RIGHTWARDS ARROW} Hidden 1 (3 of 6)" in texts(display)
+
+
+def test_of_very_many_inputs_the_strongest_have_rows_whose_names_can_be_read():
+    rng = np.random.default_rng(0)
+    W = rng.normal(size=(500, 4))
+    display = NetworkDisplay(
+        coefs=[W, np.ones((4, 1))],
+        intercepts=[np.zeros(4), np.zeros(1)],
+        feature_names=[f"name {i}" for i in range(500)],
+        output_names=["y"],
+    ).plot()
+    rows = display.units_[0]
+    assert 20 <= len(rows) <= 40
+    others = np.setdiff1d(np.arange(500), rows)
+    assert np.linalg.norm(W[rows], axis=1).min() >= np.linalg.norm(W[others], axis=1).max()
+    labels = display.images_[0].axes.get_yticklabels()
+    assert [label.get_text() for label in labels] == [f"name {i}" for i in rows]
+    assert labels[0].get_fontsize() >= 6
+
+
+def test_units_as_images():
+    digits = load_digits()
+    clf = ScratchMLPClassifier((20,), max_iter=2, random_state=0).fit(digits.data, digits.target)
+    display = NetworkDisplay.from_estimator(clf, image_shape=(8, 8))
+    *units, outputs = display.images_
+    shown = display.units_[1]
+    assert len(units) == len(shown) == 12
+    for image, unit in zip(units, shown, strict=True):
+        np.testing.assert_array_equal(image.get_array().ravel(), clf.coefs_[0][:, unit])
+        assert image.axes.get_title() == str(unit)
+    np.testing.assert_array_equal(outputs.get_array(), clf.coefs_[1][shown])
+    assert_within(display.figure_)
+    with pytest.raises(ValueError, match="has 49 pixels, but the network has 64 inputs"):
+        display.plot(image_shape=(7, 7))
 
 
 def test_a_network_of_zeros():
@@ -346,15 +434,6 @@ def test_a_network_of_zeros():
         assert_within(display.plot(max_nodes=max_nodes).figure_)
     norm = display.edges_[0].norm
     assert (norm.vmin, norm.vmax) == (-1, 1)
-
-
-def test_an_edge_of_hardly_any_width_has_no_dashes():
-    W = np.array([[-1.0, 1.0, -1e-9, 0.0]])
-    display = NetworkDisplay(
-        coefs=[W], intercepts=[np.zeros(4)], feature_names=["a"], output_names=list("bcde")
-    )
-    (edges,) = display.plot().edges_
-    assert [pattern is None for _, pattern in edges.get_linestyles()] == [False, True, True, True]
 
 
 @pytest.mark.parametrize(
@@ -401,6 +480,14 @@ def test_inputs_have_the_names_of_columns():
         assert NetworkDisplay.from_estimator(pipeline).feature_names == names
 
 
+def test_inputs_of_words_and_gaps_have_names():
+    X = np.array([["a", 1.0], ["b", None], ["c", 3.0], ["a", 4.0]], dtype=object)
+    clf = ScratchMLPClassifier((2,), max_iter=1, random_state=0).fit(X, [0, 1, 0, 1])
+    display = NetworkDisplay.from_estimator(clf)
+    assert display.feature_names == ["x0_a", "x0_b", "x0_c", "x1", "missingindicator_x1"]
+    assert display.pictures is None, "there is no plane of words"
+
+
 @pytest.mark.parametrize("shape", [(6.4, 4.8), (2, 1.5), (12, 2)])
 @pytest.mark.parametrize(
     "sizes", [(1, 1), (4, 6, 5, 3), (20, 20, 20), (30, 50, 10), (5, 40, 20, 20)]
@@ -437,7 +524,7 @@ def test_the_pictures_of_the_page(tmp_path):
     page = (DOCS / "pictures.md").read_text()
     for name in drawn:
         assert f"(images/{name})" in page
-        assert (DOCS / "images" / name).stat().st_size < 80_000
+        assert (DOCS / "images" / name).stat().st_size < 130_000
         pixels = plt.imread(tmp_path / name)
-        assert min(pixels.shape[:2]) > 400
+        assert min(pixels.shape[:2]) > 700
         assert pixels.std() > 0.1

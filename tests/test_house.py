@@ -20,16 +20,19 @@ PACKAGE = ROOT / "sknn_scratch"
 FLOORS = {
     "_caller": set(),
     "_compat": set(),
+    "_palette": set(),
     "network": {"_compat"},
     "training": {"_compat", "network"},
-    "callbacks": {"_caller", "_compat", "network", "training"},
+    "page": {"_palette", "network"},
+    "callbacks": {"_caller", "_compat", "network", "page", "training"},
     "parallel": {"network", "training"},  # it plugs itself in: nobody imports it, but __init__
     "estimator": {"_caller", "_compat", "callbacks", "network", "training"},
     "datasets": set(),
-    "displays": {"estimator"},
+    "displays": {"_palette", "estimator"},
     "onnx": {"_compat", "estimator", "network"},
     "__init__": {"callbacks", "displays", "estimator", "parallel"},
-    "demonstration": {"__init__", "datasets"},  # a user of the package like any other
+    # else a user of the package like any other
+    "demonstration": {"__init__", "_palette", "datasets"},
     "__main__": {"demonstration"},
 }
 

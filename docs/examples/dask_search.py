@@ -1,7 +1,7 @@
 """Run a grid search on a Dask cluster, here of two worker processes, and compare with a local run.
 
-On a real cluster, give `Client` the address of its scheduler instead. Needs the extra "dask":
-`pip install "sknn-scratch[dask]"`.
+On a real cluster, give `Client` the address of its scheduler instead. Needs the extra "dask";
+in the folder of the project, `python -m pip install ".[dask]"` installs it.
 """
 
 import os

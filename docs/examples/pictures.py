@@ -14,7 +14,7 @@ from sklearn.datasets import load_breast_cancer, load_digits, load_iris, make_mo
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.inspection import DecisionBoundaryDisplay
 
-from sknn_scratch import LossCurveDisplay, NetworkDisplay, ScratchMLPClassifier
+from sknn_scratch import LossCurveDisplay, NetworkDisplay, ScratchMLPClassifier, _palette
 
 X = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
 y = np.array(["even", "odd", "odd", "even"])
@@ -31,20 +31,29 @@ def network_xor() -> plt.Figure:
     return NetworkDisplay.from_estimator(xor()).figure_
 
 
+def draw_rows(ax: plt.Axes, rows: np.ndarray, labels: np.ndarray, size: float) -> None:
+    """Draw rows of two classes by their signs."""
+    for label in (0, 1):
+        look = {"marker": _palette.class_shape(label).marker, "c": _palette.class_color(label)}
+        ax.scatter(*rows[labels == label].T, s=size, edgecolors="white", linewidths=0.6, **look)
+
+
 def boundary_xor() -> plt.Figure:
     """Draw the probability that it gives to "odd" in the plane of its inputs."""
     figure, ax = plt.subplots(layout="constrained")
+    fine = {"grid_resolution": 200}
     look = {"response_method": "predict_proba", "class_of_interest": "odd", "eps": 0.4, "ax": ax}
     probability = DecisionBoundaryDisplay.from_estimator(
-        xor(), X, levels=np.linspace(0, 1, 11), cmap="PuOr", grid_resolution=200, **look
+        xor(), X, levels=np.linspace(0, 1, 11), cmap=_palette.between_two(), **fine, **look
     )
+    ink = _palette.INK[0]
     DecisionBoundaryDisplay.from_estimator(
-        xor(), X, plot_method="contour", levels=[0.5], linestyles="--", colors="black", **look
+        xor(), X, plot_method="contour", levels=[0.5], colors=ink, **fine, **look
     )
-    ax.scatter(*X.T, s=120, c="white", edgecolors="black")
+    draw_rows(ax, X, y == "odd", 120)
     for point, label in zip(X, y, strict=True):
-        style = {"textcoords": "offset points", "ha": "center", "color": "white"}
-        ax.annotate(label, point, (0, 10), **style)
+        style = {"textcoords": "offset points", "ha": "center", "color": ink}
+        ax.annotate(label, point, (0, 11), **style)
     ax.set(xlabel="x0", ylabel="x1", aspect="equal", xticks=[0, 1], yticks=[0, 1])
     figure.colorbar(probability.surface_, ax=ax, label="Probability of odd", ticks=[0, 0.5, 1])
     return figure
@@ -74,9 +83,23 @@ def network_iris() -> plt.Figure:
 
 
 def network_digits() -> plt.Figure:
-    """Draw a network that is too wide for nodes."""
-    clf = ScratchMLPClassifier((100, 30), random_state=0)
-    return NetworkDisplay.from_estimator(clf.fit(*load_digits(return_X_y=True))).figure_
+    """Draw the units of the default network that do most on digits, as images of their weights."""
+    clf = ScratchMLPClassifier(random_state=0).fit(*load_digits(return_X_y=True))
+    return NetworkDisplay.from_estimator(clf, image_shape=(8, 8)).figure_
+
+
+def network_cancer() -> plt.Figure:
+    """Draw the units of the default network that do most on a table of thirty columns."""
+    data = load_breast_cancer(as_frame=True)
+    clf = ScratchMLPClassifier(random_state=0).fit(data.data, data.target_names[data.target])
+    return NetworkDisplay.from_estimator(clf).figure_
+
+
+def network_moons() -> plt.Figure:
+    """Draw a network of two hidden layers, each unit as what it sees."""
+    moons, labels = make_moons(300, noise=0.2, random_state=0)
+    clf = ScratchMLPClassifier((8, 6), random_state=0).fit(moons, labels)
+    return NetworkDisplay.from_estimator(clf).figure_
 
 
 def hidden_units() -> plt.Figure:
@@ -90,10 +113,9 @@ def hidden_units() -> plt.Figure:
         2, 4, figsize=(8, 4), sharex=True, sharey=True, layout="constrained"
     )
     for i, (ax, a) in enumerate(zip(axes.flat, activations.T, strict=True)):
-        image = ax.pcolormesh(*plane, a.reshape(plane[0].shape), cmap="Purples", vmin=0, vmax=1)
-        for label, marker in enumerate("os"):
-            points = moons[labels == label]
-            ax.scatter(*points.T, s=4, c="white", edgecolors="black", linewidths=0.4, marker=marker)
+        look = {"cmap": _palette.sequential(), "vmin": 0, "vmax": 1}
+        image = ax.pcolormesh(*plane, a.reshape(plane[0].shape), **look)
+        draw_rows(ax, moons, labels, 9)
         ax.set_title(f"unit {i}", fontsize=10)
     figure.colorbar(image, ax=axes, label="Activation")
     return figure
@@ -104,7 +126,9 @@ PICTURES = [
     boundary_xor,
     loss_curves,
     loss_validation,
+    network_moons,
     network_iris,
+    network_cancer,
     network_digits,
     hidden_units,
 ]
@@ -123,7 +147,7 @@ def main(folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     for draw in PICTURES:
         figure, path = draw(), folder / f"{draw.__name__}.png"
-        figure.savefig(path, dpi=110)
+        figure.savefig(path, dpi=200)  # two pixels for each of a page's
         plt.close(figure)
         # A palette makes the file several times smaller.
         Image.open(path).convert("RGB").quantize(256).save(path, optimize=True)

@@ -1,1 +1,1 @@
-"""Callbacks: scikit-learn's protocol, and checkpoints to go on from."""
+"""Callbacks: scikit-learn's protocol, checkpoints to go on from, and recordings to look at."""

@@ -18,7 +18,7 @@ from scipy.sparse import issparse
 
 from sknn_scratch._caller import warn_user
 from sknn_scratch._compat import Interval, InvalidParameterError
-from sknn_scratch.callbacks.protocol import CallbackSupport
+from sknn_scratch.callbacks.protocol import JobFollower
 from sknn_scratch.training.job import Epoch, TrainingJob, TrainingState
 
 #: Name of the member of the file that holds all but arrays, as JSON; the first one in the file.
@@ -30,7 +30,7 @@ FORMAT = 2
 WHAT_TO_DO = "Delete it to start anew, or give Checkpoint another path."
 
 
-class Checkpoint:
+class Checkpoint(JobFollower):
     """Callback that writes the state of training to a file, so that a killed fit can go on.
 
     A fit with the same callback, data, parameters and ``random_state`` goes on from the file, if it
@@ -38,8 +38,8 @@ class Checkpoint:
     The file is there after the fit has ended, too: the same fit then ends at once, with the same
     result. It is replaced as a whole, so that at any time it is the old one or the new one.
 
-    ``clf.set_callbacks(Checkpoint("run.npz"))`` sets it, and needs scikit-learn 1.9 or newer. One
-    file is for one fit, so it cannot follow a search; and "lbfgs" cannot be resumed.
+    ``clf.set_callbacks(Checkpoint("run.npz"))`` sets it, with any version of scikit-learn. One file
+    is for one fit, so it cannot follow a search; and "lbfgs" cannot be resumed.
 
     Parameters
     ----------
@@ -79,12 +79,6 @@ class Checkpoint:
 
     def setup(self, estimator: Any, context: Any) -> None:
         """Check, before anything is computed, that this fit can be kept and resumed."""
-        if not isinstance(estimator, CallbackSupport):
-            raise TypeError(
-                f"Checkpoint follows the fit of a ScratchMLPClassifier, not of a "
-                f"{type(estimator).__name__}. Set it on the network itself, as in "
-                "pipeline[-1].set_callbacks(Checkpoint(path))."
-            )
         for name, allowed in {
             "every_n_epochs": Interval(Integral, 1, None, closed="left"),
             "every_seconds": Interval(Real, 0, None, closed="left"),
@@ -94,17 +88,12 @@ class Checkpoint:
                 raise InvalidParameterError(
                     f"{name} of Checkpoint must be {allowed}, or None; got {value!r}."
                 )
-        if context.task_name != "fit":
-            raise ValueError(
-                f"Checkpoint follows fit, but {context.task_name} was called, which is one epoch "
-                "from call to call. Save the estimator between calls, for instance with joblib."
-            )
-        while (context := context.parent) is not None:
-            if not context.sequential_subtasks:
-                raise ValueError(
-                    f"Checkpoint keeps one fit in one file, but {context.estimator_name} makes "
-                    "many. Fit the best candidate with it, after a search without it."
-                )
+        self.check_one_fit(
+            estimator,
+            context,
+            partial="Save the estimator between calls, for instance with joblib.",
+            many="Its file is for one. Fit the best candidate with it, after a search without it.",
+        )
         settings = estimator.get_params(deep=False)
         if settings["solver"] == "lbfgs":
             raise ValueError(
@@ -129,36 +118,14 @@ class Checkpoint:
                 "that exists and may be written."
             ) from error
 
-    def on_fit_task_begin(self, estimator: Any, context: Any) -> None:
-        """Do nothing: the state of the solver is not among what callbacks are given."""
-
-    def on_fit_task_end(self, estimator: Any, context: Any) -> None:
-        """Do nothing: what :meth:`follow` returns writes the file."""
-
-    def teardown(self, estimator: Any, context: Any) -> None:
-        """Do nothing: the file stays, with the state at the end."""
-
     def follow(
-        self, estimator: CallbackSupport, job: TrainingJob, data: Mapping[str, Any]
+        self,
+        estimator: Any,
+        job: TrainingJob,
+        data: Mapping[str, Any],
+        fitted: Callable[[TrainingState], dict[str, Any]],
     ) -> tuple[TrainingState, Callable[[Epoch], None]]:
-        """Return where a job is to start, and what to call with the record of each epoch.
-
-        Parameters
-        ----------
-        estimator : CallbackSupport
-            Its parameters tell this fit from others.
-        job : TrainingJob
-            As it would start without the file.
-        data : mapping of str to array, tuple of arrays, or None
-            Whatever else the fit depends on.
-
-        Returns
-        -------
-        start : TrainingState
-            What the file holds, if there is one.
-        write_if_due : callable
-            Writes the file after an epoch, if it is due.
-        """
+        """Return where a job is to start, by the file if there is one, and what writes the file."""
         path, fit = Path(self.path), _fingerprint(estimator, job, data)
         known = _version_of(path)
         start = job.start if known is None else _read(path, fit)

@@ -1,11 +1,11 @@
-"""Let callbacks and checkpoints follow the training of a job."""
+"""Let callbacks follow the training of a job."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from sknn_scratch.callbacks.checkpoint import Checkpoint
-from sknn_scratch.callbacks.protocol import FollowedFit, callbacks_of
+from sknn_scratch.callbacks.protocol import FollowedFit, JobFollower, callbacks_of
 from sknn_scratch.training.job import TrainingJob, TrainingState
 
 
@@ -30,9 +30,11 @@ def follow(
     given : dict
         What every hook is given.
     """
-    estimator, start, checkpoints = given["estimator"], job.start, []
-    for callback in callbacks_of(estimator):
-        if isinstance(callback, Checkpoint):
-            start, write_if_due = callback.follow(estimator, job, data)
-            checkpoints.append(write_if_due)
-    return FollowedFit(context, given, replace(job, start=start), checkpoints, fitted)
+    estimator, followers = given["estimator"], []
+    callbacks = [one for one in callbacks_of(estimator) if isinstance(one, JobFollower)]
+    # A checkpoint first: others are to know where the job starts.
+    for callback in sorted(callbacks, key=lambda one: not isinstance(one, Checkpoint)):
+        start, follower = callback.follow(estimator, job, data, fitted)
+        job = replace(job, start=start)
+        followers.append(follower)
+    return FollowedFit(context, given, job, followers, fitted)

@@ -7,13 +7,13 @@ callbacks when the task begins and when it ends. They are set up here, and torn 
 decorator that scikit-learn puts around every ``fit``.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Self
 
 import sklearn
 
-from sknn_scratch._compat import CallbackSupportMixin
+from sknn_scratch._compat import HAS_CALLBACKS, CallbackSupportMixin
 from sknn_scratch.training.job import Epoch, TrainingJob, TrainingState
 
 
@@ -29,7 +29,9 @@ class CallbackSupport(CallbackSupportMixin):
         Parameters
         ----------
         *callbacks : objects with the methods of :class:`sklearn.callback.FitCallback`
-            None at all removes those that were set.
+            None at all removes those that were set. With scikit-learn before 1.9, which has no
+            callbacks, only those of this package; they then stay with this estimator, and do not
+            go on to its clones.
 
         Returns
         -------
@@ -38,21 +40,80 @@ class CallbackSupport(CallbackSupportMixin):
         Raises
         ------
         ImportError
-            With scikit-learn before 1.9, which has no callbacks.
+            With scikit-learn before 1.9, for callbacks that are not of this package.
         TypeError
             If one of them is not a callback.
         """
-        if not hasattr(super(), "set_callbacks"):
+        if not (HAS_CALLBACKS or all(isinstance(one, JobFollower) for one in callbacks)):
             raise ImportError(
                 f"set_callbacks needs scikit-learn 1.9 or newer; {sklearn.__version__} is "
-                'installed. Run: pip install "scikit-learn>=1.9"'
+                "installed, with which only Checkpoint and LearningRecorder can be set. Run: "
+                'pip install "scikit-learn>=1.9"'
             )
         super().set_callbacks(*callbacks)
         return self
 
 
+class JobFollower:
+    """Callback that follows the job of a fit itself. Its hooks do nothing by themselves."""
+
+    def setup(self, estimator: Any, context: Any) -> None:
+        """Do nothing."""
+
+    def on_fit_task_begin(self, estimator: Any, context: Any) -> None:
+        """Do nothing."""
+
+    def on_fit_task_end(self, estimator: Any, context: Any) -> None:
+        """Do nothing."""
+
+    def teardown(self, estimator: Any, context: Any) -> None:
+        """Do nothing."""
+
+    def follow(
+        self,
+        estimator: Any,
+        job: TrainingJob,
+        data: Mapping[str, Any],
+        fitted: Callable[[TrainingState], dict[str, Any]],
+    ) -> tuple[TrainingState, Callable[[Epoch], None]]:
+        """Return where a job is to start, and what to call with the record of each epoch.
+
+        Parameters
+        ----------
+        estimator : CallbackSupport
+            Its parameters tell this fit from others.
+        job : TrainingJob
+            As it would start otherwise.
+        data : mapping of str to array, tuple of arrays, or None
+            Whatever else the fit depends on.
+        fitted : callable
+            Turns a state of training into the attributes of a fitted estimator.
+        """
+        raise NotImplementedError
+
+    def check_one_fit(self, estimator: Any, context: Any, *, partial: str, many: str) -> None:
+        """Raise an error unless this is ``fit`` of one network; say what to do otherwise."""
+        name = type(self).__name__
+        if not isinstance(estimator, CallbackSupport):
+            raise TypeError(
+                f"{name} follows the fit of a ScratchMLPClassifier, not of a "
+                f"{type(estimator).__name__}. Set it on the network itself, as in "
+                f"pipeline[-1].set_callbacks({name}(...))."
+            )
+        if context.task_name != "fit":
+            raise ValueError(
+                f"{name} follows fit, but {context.task_name} was called, which is one epoch "
+                f"from call to call. {partial}"
+            )
+        while (context := context.parent) is not None:
+            if not context.sequential_subtasks:
+                raise ValueError(
+                    f"{name} follows one fit, but {context.estimator_name} makes many. {many}"
+                )
+
+
 def callbacks_of(estimator: CallbackSupport) -> list[Any]:
-    """Return the callbacks that were set; none before scikit-learn 1.9."""
+    """Return the callbacks that were set."""
     return [*getattr(estimator, "_skl_callbacks", ())]
 
 
@@ -77,7 +138,7 @@ class FollowedFit:
         What every hook is given: estimator, X, y and metadata.
     job : TrainingJob
         What is to be trained.
-    checkpoints : sequence of callable
+    followers : sequence of callable
         Called with the record of each epoch, after callbacks had their say.
     fitted : callable
         Turns a state of training into the attributes of a fitted estimator.
@@ -93,11 +154,11 @@ class FollowedFit:
         context: Any,
         given: dict[str, Any],
         job: TrainingJob,
-        checkpoints: Sequence[Callable[[Epoch], None]],
+        followers: Sequence[Callable[[Epoch], None]],
         fitted: Callable[[TrainingState], dict[str, Any]],
     ):
         self.given = given
-        self.context, self.checkpoints, self.fitted = context, checkpoints, fitted
+        self.context, self.followers, self.fitted = context, followers, fitted
         self.job = replace(job, callbacks=[*job.callbacks, self])
         self.epoch: Any = None
         """Context of the epoch that is under way."""
@@ -114,8 +175,8 @@ class FollowedFit:
         stop: bool = ended.call_on_fit_task_end(**self.given, **self._attributes(epoch.state))
         if stop and not epoch.stop_reason:
             epoch = epoch._replace(stop_reason="callback")
-        for write_if_due in self.checkpoints:
-            write_if_due(epoch)
+        for follower in self.followers:
+            follower(epoch)
         if not epoch.stop_reason and epoch.number < self.job.max_iter:
             self._begin_epoch(epoch.state)
         return stop

@@ -1,0 +1,239 @@
+"""The network: nodes and edges, heat maps of its weights, or its units as images."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sknn_scratch import _palette
+from sknn_scratch.displays.common import fitted_network, pyplot
+from sknn_scratch.displays.maps import draw_maps
+from sknn_scratch.displays.nodes import draw_nodes
+
+#: Points of a unit's picture, along each side.
+PICTURE = 48
+
+#: Units that do less than this, in terms of the one that does most, are left out.
+NEGLIGIBLE = 1e-3
+
+
+class NetworkDisplay:
+    """The network: a column of nodes for each layer, a line for each weight.
+
+    The colour of a line, and its width, tell the weight, in terms of the largest one between the
+    same layers; a negative one is dashed. With two inputs
+    each node is a picture of what its unit sees: where in the plane of the inputs it is active.
+    Otherwise the colour of a node tells its bias.
+
+    Of a hidden layer with more than ``max_nodes`` units those are drawn that do most: with the
+    largest weights on the way in, times those on the way out. Units that do nothing are left out.
+    With more than ``max_nodes`` inputs or outputs, weights are heat maps with a row for each input,
+    by its name, and a column for each unit; or, with ``image_shape``, units are images.
+
+    Weights are those of ``coefs_``: with ``scale_features=True`` they belong to scaled features,
+    and so can be compared.
+
+    Parameters
+    ----------
+    coefs, intercepts : list of ndarray of shape (n_in, n_out) and (n_out,)
+        Weights and biases of each layer.
+    feature_names, output_names : list of str
+        Names of the inputs and of the outputs.
+    pictures : list of ndarray of shape (n_units, height, width), default=None
+        What the units of each layer see of the plane of two inputs, inputs and outputs included,
+        from -1 to 1. The first line is at the bottom.
+
+    Attributes
+    ----------
+    ax_, figure_ : matplotlib Axes and Figure
+        Axes of the picture, and their figure.
+    units_ : list of ndarray of shape (n_shown,)
+        Numbers of the units of each layer that are shown, those of the inputs included.
+    nodes_ : list of PathCollection
+        Nodes of each layer, that of the inputs included; empty if drawn as heat maps.
+    edges_ : list of LineCollection
+        Lines into each layer, with the weights as array; empty if drawn as heat maps.
+    images_ : list of AxesImage
+        Heat maps of the weights of each layer, or with ``image_shape`` one image a unit of the
+        first layer and heat maps of the others; empty if drawn as nodes.
+
+    Examples
+    --------
+    >>> from sknn_scratch import NetworkDisplay, ScratchMLPClassifier
+    >>> X, y = [[0, 0], [0, 1], [1, 0], [1, 1]], ["even", "odd", "odd", "even"]
+    >>> clf = ScratchMLPClassifier((4,), solver="lbfgs", random_state=0).fit(X, y)
+    >>> NetworkDisplay.from_estimator(clf)  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        *,
+        coefs: Sequence[NDArray],
+        intercepts: Sequence[NDArray],
+        feature_names: Sequence[str],
+        output_names: Sequence[str],
+        pictures: Sequence[NDArray] | None = None,
+    ):
+        self.coefs = coefs
+        self.intercepts = intercepts
+        self.feature_names = feature_names
+        self.output_names = output_names
+        self.pictures = pictures
+
+    @classmethod
+    def from_estimator(cls, estimator: Any, **plot: Any) -> Self:
+        """Draw the network of a fitted estimator.
+
+        Inputs have the names of ``input_names_``, or those that the steps before the network give
+        them, or else x0, x1, ...; outputs have those of ``classes_``, the one output of a
+        network for two classes that of the second, and outputs for labels are y0, y1, ...
+
+        Parameters
+        ----------
+        estimator : object
+            ScratchMLPClassifier (or MLPClassifier), or a Pipeline or a search that ends in one.
+        **plot : dict
+            Parameters of :meth:`plot`.
+
+        Returns
+        -------
+        display : NetworkDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        NotFittedError, TypeError
+            If the estimator is not fitted; if it is none, or has no ``coefs_``.
+        """
+        network, before = fitted_network(estimator, "coefs_")
+        features = None
+        named = hasattr(network, "feature_names_in_") or _has_inputs_of_its_own(network)
+        if before and not named:
+            with suppress(AttributeError, ValueError):  # not every step has names to give
+                features = before.get_feature_names_out()
+        if features is None:
+            of_columns = getattr(network, "feature_names_in_", None)
+            features = getattr(network, "input_names_", of_columns)
+        if features is None:
+            features = [f"x{i}" for i in range(len(network.coefs_[0]))]
+        outputs = [c if isinstance(c, str) else f"y = {c}" for c in network.classes_.tolist()]
+        if network.out_activation_ == "logistic" and network.n_outputs_ > 1:
+            outputs = [f"y{i}" for i in range(network.n_outputs_)]
+        return cls(
+            coefs=network.coefs_,
+            intercepts=network.intercepts_,
+            feature_names=list(features),
+            output_names=outputs[-network.n_outputs_ :],
+            pictures=_pictures_of(network),
+        ).plot(**plot)
+
+    def plot(
+        self,
+        ax: Any = None,
+        *,
+        cmap: Any = None,
+        max_nodes: int = 12,
+        image_shape: tuple[int, int] | None = None,
+    ) -> Self:
+        """Draw the network, in the room that the axes have.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a figure.
+        cmap : str or matplotlib Colormap, default=None
+            Colours, with zero in the middle; None goes from red to indigo.
+        max_nodes : int, default=12
+            Most units of a hidden layer that are drawn; and most inputs and outputs that are drawn
+            as nodes.
+        image_shape : tuple of two int, default=None
+            Height and width, if the inputs are the pixels of an image, line by line: then the units
+            of the first layer are drawn as images of their weights.
+
+        Returns
+        -------
+        self : NetworkDisplay
+            The display.
+
+        Raises
+        ------
+        ValueError
+            If image_shape has another number of pixels than there are inputs.
+        """
+        n_inputs = len(self.feature_names)
+        if image_shape is not None and image_shape[0] * image_shape[1] != n_inputs:
+            raise ValueError(
+                f"image_shape={tuple(image_shape)} has {image_shape[0] * image_shape[1]} pixels, "
+                f"but the network has {n_inputs} inputs. Their numbers must be the same."
+            )
+        plt = pyplot("NetworkDisplay.plot")
+        as_maps = image_shape is not None or max(n_inputs, len(self.output_names)) > max_nodes
+        if ax is None:
+            figure = plt.figure(figsize=(9, 5.5) if as_maps else (6.4, 4.8))
+            ax = figure.add_axes((0.02, 0.02, 0.96, 0.96))
+        ax.set_axis_off()
+        self.ax_, self.figure_ = ax, ax.figure
+        self.nodes_: list = []
+        self.edges_: list = []
+        self.images_: list = []
+        self.units_ = self._shown(max_nodes)
+        if as_maps:
+            draw_maps(self, cmap or _palette.diverging(), image_shape)
+        else:
+            draw_nodes(self, cmap or _palette.diverging(), cmap or _palette.lines())
+        return self
+
+    def headings(self) -> list[str]:
+        """Name the layers, and say how many of their units are shown where that is not all."""
+        sizes = [len(self.feature_names), *map(len, self.intercepts)]
+        hidden = [f"Hidden {i}" for i in range(1, len(sizes) - 1)]
+        names = ["Input", *(hidden if len(hidden) != 1 else ["Hidden"]), "Output"]
+        return [
+            name if len(units) == size else f"{name} ({len(units)} of {size})"
+            for name, units, size in zip(names, self.units_, sizes, strict=True)
+        ]
+
+    def _shown(self, most: int) -> list[NDArray]:
+        """Choose the units of each layer that are drawn: of a hidden one those that do most."""
+        shown = [np.arange(len(self.feature_names))]
+        for W_in, W_out in zip(self.coefs, self.coefs[1:], strict=False):
+            does = np.linalg.norm(W_in, axis=0) * np.linalg.norm(W_out, axis=1)
+            order = np.argsort(-does, kind="stable")[: max(most, 1)]
+            shown.append(np.sort(order[does[order] >= NEGLIGIBLE * does.max()]))
+        return [*shown, np.arange(len(self.output_names))]
+
+
+def _has_inputs_of_its_own(network: Any) -> bool:
+    """Tell whether a network has other inputs than one a column: levels, gaps or bins."""
+    features = network.network_.features if hasattr(network, "network_") else None
+    return features is not None and not (features.layout is None and features.encoding is None)
+
+
+def _pictures_of(network: Any) -> list[NDArray] | None:
+    """Compute what each unit sees of the plane of two columns; None where it is not of numbers."""
+    fitted = getattr(network, "network_", None)
+    if fitted is None or network.n_features_in_ != 2 or _has_inputs_of_its_own(network):
+        return None
+    low, high = _plane_of(network)
+    x, y = np.meshgrid(*np.linspace(low, high, PICTURE).T)
+    points = np.column_stack([x.ravel(), y.ravel()])
+    hidden = fitted.hidden_activations(points)
+    if network.activation != "logistic":
+        hidden = [a / np.maximum(np.abs(a).max(axis=0), 1e-300) for a in hidden]
+    outputs = fitted.probabilities(points)[:, -network.n_outputs_ :]
+    inputs = np.column_stack([np.linspace(-1, 1, PICTURE)] * 2)
+    seen = np.meshgrid(*inputs.T)
+    layers = [np.column_stack([part.ravel() for part in seen]), *hidden, outputs]
+    return [a.T.reshape(-1, PICTURE, PICTURE) for a in layers]
+
+
+def _plane_of(network: Any) -> tuple[NDArray, NDArray]:
+    """Choose the ends of the plane, (2,) each, by what the fit has learnt of the columns."""
+    if network.mean_ is None:
+        return np.full(2, -2.5), np.full(2, 2.5)
+    # Columns of zeros and ones stay as they are.
+    as_it_is = (network.mean_ == 0) & (network.scale_ == 1)
+    low = np.where(as_it_is, -0.25, network.mean_ - 2.5 * network.scale_)
+    return low, np.where(as_it_is, 1.25, network.mean_ + 2.5 * network.scale_)
