@@ -71,9 +71,9 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
         most tables. A fit that goes on from another keeps the type of its parameters. "lbfgs"
         searches in float64 and rounds at the end.
     categorical_features : "from_dtype", array-like or None, default="from_dtype"
-        Which columns are categories: by a mask of bool, by their numbers or by their names. "from_dtype":
-        those of words, of truth values, and of types of categories, in a frame of pandas, polars or
-        pyarrow; and the columns of words in a NumPy array of objects. None: all are numbers.
+        Which columns are categories: a mask of bool, their numbers or their names. "from_dtype":
+        those of words, truth values and types of categories in a frame of pandas, polars or
+        pyarrow, and those of words in a NumPy array of objects. None: all are numbers.
         The network has an input for each level, and for a gap if there is one in ``fit``; of a
         column with more than 40 levels the most frequent have inputs of their own, and all others
         share one. What is no level in ``predict`` has none. ``input_names_`` names the inputs.
