@@ -269,8 +269,8 @@ def test_a_callback_that_raises_fails_the_fit_which_leaves_the_estimator_as_it_w
 def test_teardown_runs_if_the_data_are_refused():
     recorder = Recorder()
     clf = quick().set_callbacks(recorder)
-    with pytest.raises(ValueError, match="NaN"):
-        clf.fit(np.full((3, 2), np.nan), [0, 1, 0])
+    with pytest.raises(ValueError, match="infinity"):
+        clf.fit(np.full((3, 2), np.inf), [0, 1, 0])
     assert recorder.events == [("setup", "fit", 0), ("teardown", "fit", 0)]
 
 
