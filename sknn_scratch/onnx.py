@@ -118,17 +118,19 @@ def network_inputs(graph: Graph, clf: Any, inputs: Sequence[Any], dtype: DTypeLi
         x = graph.node("Concat", *numbers, axis=1)
         pieces.append(scaled(graph, part, x, dtype))
         places.append(layout.number_inputs)
-    for j, place in zip(layout.gaps, layout.gap_inputs, strict=True):
-        gap = graph.node("IsNaN", _number(graph, j, *columns[j]))
-        pieces.append(graph.cast(gap, dtype))
+    gaps = zip(layout.gaps, layout.gap_inputs, layout.gap_values, strict=True)
+    for j, place, value in gaps:
+        gap = graph.cast(graph.node("IsNaN", _number(graph, j, *columns[j])), dtype)
+        pieces.append(graph.node("Mul", gap, graph.constant(value, dtype)))
         places.append([place])
-    for j, lookup in zip(layout.categories, layout.lookups, strict=True):
+    for j, lookup, value in zip(layout.categories, layout.lookups, layout.values, strict=True):
         used = np.unique(lookup[lookup >= 0])
         if len(used):
             codes = _codes(graph, clf, j, *columns[j])
             all_codes = graph.constant([np.arange(len(lookup)) + GAP], np.int64)
             is_level = graph.cast(graph.node("Equal", codes, all_codes), dtype)
-            inputs_of = graph.constant(lookup[:, None] == used, dtype)
+            values = np.where(np.arange(len(lookup)) + GAP == GAP, value, 1.0)[:, None]
+            inputs_of = graph.constant((lookup[:, None] == used) * values, dtype)
             pieces.append(graph.node("MatMul", is_level, inputs_of))
             places.append(used)
     order = graph.constant(np.argsort(np.concatenate(places)), np.int64)

@@ -78,8 +78,9 @@ def test_inputs_of_each_kind_of_column():
     for column in ("sex", "city", "paid"):
         for level in X[column].dropna().unique():
             assert_array_equal(seen[f"{column}_{level}"], (X[column] == level).astype(float))
-    assert_array_equal(seen["sex_nan"], X["sex"].isna())
-    assert_array_equal(seen["missingindicator_age"], X["age"].isna())
+    for column, name in (("sex", "sex_nan"), ("age", "missingindicator_age")):
+        gaps = 250 / N * X[column].isna().sum()
+        assert_allclose(seen[name], X[column].isna() * gaps / (gaps + 20))
     assert_array_equal(seen["city_d"], 0)
     # Numbers are seen as they are without the rows that have gaps.
     there = X["age"].notna()
@@ -92,7 +93,7 @@ def test_inputs_of_each_kind_of_column():
 
 def test_it_is_the_network_behind_encoders_of_scikit_learn():
     """With the same inputs in the same order, the same network."""
-    words = X[["sex", "city", "paid"]].astype({"city": str})
+    words = X[["sex", "city", "paid"]].astype({"city": str}).fillna({"sex": "unknown"})
     rooms = X[["rooms"]]
     table = pd.concat([words, rooms], axis=1)
     encode = OneHotEncoder(sparse_output=False, handle_unknown="ignore")
@@ -102,7 +103,7 @@ def test_it_is_the_network_behind_encoders_of_scikit_learn():
     ).fit(table, Y)
     raw = network(scale_features=False).fit(table, Y)
     assert raw.input_names_.tolist() == [
-        name.replace("remainder__", "").replace("onehotencoder__", "").replace("None", "nan")
+        name.removeprefix("remainder__").removeprefix("onehotencoder__")
         for name in pipeline[0].get_feature_names_out()
     ]
     assert_allclose(raw.predict_proba(table), pipeline.predict_proba(table), atol=1e-12)
@@ -194,10 +195,10 @@ def test_gaps_in_an_array():
     seen = inputs_of(clf, A)
     assert_allclose(seen[there, 2], inputs_of(alone, A[there, 2:3])[:, 0])
     assert_array_equal(seen[~there, 2], 0)
-    assert_array_equal(seen[:, 4], ~there)
+    assert_allclose(seen[:, 4], ~there * 50 / 70)  # 30 of 150 are 50 of 250
     later = A.copy()
     later[3] = np.nan
-    assert_array_equal(inputs_of(clf, later)[3], [0, 0, 0, 0, 1])
+    assert_allclose(inputs_of(clf, later)[3], [0, 0, 0, 0, 50 / 70])
 
 
 def test_gaps_that_come_later_are_the_centre():
@@ -221,6 +222,23 @@ def test_what_is_no_level_has_no_input():
     unknown = X[:4].assign(city="elsewhere")
     # Of a level that no row is of nothing was learnt: it is as none.
     assert_allclose(clf.predict_proba(with_d), clf.predict_proba(unknown), rtol=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore:The network is no better")
+def test_few_gaps_count_little():
+    """The value of the input is n / (n + 20) for n gaps, which are those of 250 rows at least."""
+    for gaps, rows in ((2, 500), (25, 500), (3, 60), (300, 400)):
+        table = np.arange(2.0 * rows).reshape(rows, 2)
+        table[:gaps, 0] = np.nan
+        words = table.astype(object)
+        words[:, 0] = ["a", "b"] * (rows // 2)
+        words[:gaps, 0] = None
+        y = np.arange(rows) % 2
+        n = gaps * max(rows, 250) / rows
+        weight = np.full(rows, 0.01)
+        for rows_given in (table, words):
+            clf = network(max_iter=2).fit(rows_given, y, sample_weight=weight)
+            assert_allclose(inputs_of(clf, rows_given)[0, 2], n / (n + 20))
 
 
 def test_gaps_tell_something():

@@ -226,7 +226,7 @@ def test_class_numbers_that_onnx_does_not_have(large):
 def test_without_skl2onnx(monkeypatch):
     monkeypatch.delitem(sys.modules, "sknn_scratch.onnx")
     monkeypatch.setitem(sys.modules, "skl2onnx", None)
-    with pytest.raises(ImportError, match=r'pip install "sknn-scratch\[onnx\]"'):
+    with pytest.raises(ImportError, match=r'pip install "\.\[onnx\]"'):
         importlib.import_module("sknn_scratch.onnx")
 
 

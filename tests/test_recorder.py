@@ -329,9 +329,9 @@ def test_inputs_are_described_as_the_feature_map_makes_them(settings, scaled):
     for i, part in enumerate(described):
         value, expected = kept.X[:, part["column"]], made(kept.X, np.float64)[:, i]
         if "codes" in part:
-            computed = np.isin(value, part["codes"])
+            computed = np.array([part["codes"].get(code, 0) for code in value.tolist()])
         elif "gap" in part:
-            computed = np.isnan(value)
+            computed = np.isnan(value) * part["gap"]
         else:
             computed = value
             if "width" in part:

@@ -7,6 +7,10 @@ holds codes: that of a level counts from 0, and there is one for a gap and one f
 A gap among categories is a level of its own, if there was one when the layout was learnt. What is
 no level has 0 in all inputs of its column. Of a column with many levels the most frequent have
 inputs of their own, and all others share one.
+
+A gap counts as much as it can be relied on: its input is :math:`n f / (n f + 20)`, where f is the
+frequency of gaps in the column and n the number of rows, at least 250. An input that is 1 in two
+rows would let the network learn these by heart.
 """
 
 from collections.abc import Mapping
@@ -32,6 +36,9 @@ class LevelCodes(NamedTuple):
     """Whether each counts as a level, also one that no row is of: the type of the column says so"""
 
 
+#: Gaps at which the input that says so is one half, and the least number of rows that counts.
+HALF_RELIED_ON, LEAST_ROWS = 20, 250
+
 #: Columns of categories, by their numbers.
 Levels = Mapping[int, LevelCodes]
 
@@ -44,13 +51,15 @@ class Layout:
     ----------
     numbers, number_inputs : ndarray of shape (n_numbers,)
         Columns of numbers, and the input of each.
-    gaps, gap_inputs : ndarray of shape (n_gaps,)
-        Columns of numbers with gaps, and the input that says where there is one.
+    gaps, gap_inputs, gap_values : ndarray of shape (n_gaps,)
+        Columns of numbers with gaps, the input that says where there is one, and its value there.
     categories : tuple of int
         Columns of categories.
     lookups : tuple of ndarray
         The input of each code of such a column, which is at code + 2; -1 for none. Levels that have
         the same input are infrequent.
+    values : ndarray of shape (n_categories,)
+        Value of that input where there is a gap.
     n_inputs : int
         Inputs in all.
     """
@@ -59,19 +68,22 @@ class Layout:
     number_inputs: NDArray
     gaps: NDArray
     gap_inputs: NDArray
+    gap_values: NDArray
     categories: tuple[int, ...]
     lookups: tuple[NDArray, ...]
+    values: NDArray
     n_inputs: int
 
     def __call__(self, X: NDArray, scaled: NDArray) -> NDArray:
         """Lay out the inputs, (n, n_inputs), of X and its scaled numbers, (n, n_features) each."""
         x = np.zeros((len(X), self.n_inputs), dtype=scaled.dtype)
         x[:, self.number_inputs] = scaled[:, self.numbers]
-        x[:, self.gap_inputs] = np.isnan(X[:, self.gaps])
-        for column, lookup in zip(self.categories, self.lookups, strict=True):
-            inputs = lookup[X[:, column].astype(np.intp) - GAP]
+        x[:, self.gap_inputs] = np.isnan(X[:, self.gaps]) * self.gap_values
+        for column, lookup, value in zip(self.categories, self.lookups, self.values, strict=True):
+            codes = X[:, column].astype(np.intp)
+            inputs = lookup[codes - GAP]
             rows = np.flatnonzero(inputs >= 0)
-            x[rows, inputs[rows]] = 1
+            x[rows, inputs[rows]] = np.where(codes[rows] == GAP, value, 1)
         return x
 
     @property
@@ -101,10 +113,12 @@ def layout_of(
         gaps = np.intersect1d(gaps, with_gap)
     if not levels and not len(gaps):
         return None
-    numbers, number_inputs, lookups, n_inputs = [], [], [], 0
+    numbers, number_inputs, lookups, values, n_inputs = [], [], [], [], 0
     for j in range(X.shape[1]):
         if j in levels:
-            lookup = _lookup(X[live, j].astype(np.intp), sample_weight, levels[j])
+            codes = X[live, j].astype(np.intp)
+            lookup = _lookup(codes, sample_weight, levels[j])
+            values.append(_reliance(codes == GAP, sample_weight))
             lookups.append(np.where(lookup < 0, -1, lookup + n_inputs))
             n_inputs += int(lookup.max()) + 1
         else:
@@ -116,10 +130,20 @@ def layout_of(
         np.array(number_inputs, dtype=np.intp),
         gaps,
         n_inputs + np.arange(len(gaps)),
+        np.array([_reliance(np.isnan(X[live, j]), sample_weight) for j in gaps]),
         tuple(sorted(levels)),
         tuple(lookups),
+        np.array(values),
         n_inputs + len(gaps),
     )
+
+
+def _reliance(is_gap: NDArray, sample_weight: NDArray | None) -> float:
+    """Value of the input that stands for the gaps in a column."""
+    if not is_gap.any():
+        return 0.0
+    gaps = max(len(is_gap), LEAST_ROWS) * float(np.average(is_gap, weights=sample_weight))
+    return gaps / (gaps + HALF_RELIED_ON)
 
 
 def _columns_with_gaps(X: NDArray, levels: Levels, live: Any) -> NDArray:

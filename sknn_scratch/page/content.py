@@ -122,8 +122,8 @@ def inputs_of(features: FeatureMap, n_features: int) -> list[dict[str, Any]]:
     """Describe each input of the network, as the page computes it: what it makes of which column.
 
     A number has the mean and the scale of its column, if it is scaled, and where its bin begins and
-    how wide it is, if it is one of the piecewise-linear encoding. An input for gaps has "gap"; one
-    for levels has their codes.
+    how wide it is, if it is one of the piecewise-linear encoding. An input for gaps has its value
+    there, "gap"; one for levels has its value for their codes.
     """
     encoding, layout = features.encoding, features.layout
     source = np.arange(n_features) if encoding is None else encoding.columns
@@ -143,13 +143,15 @@ def inputs_of(features: FeatureMap, n_features: int) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = [{} for _ in range(layout.n_inputs)]
     for j, i in zip(layout.numbers.tolist(), layout.number_inputs.tolist(), strict=True):
         found[i] = number(j)
-    for j, i in zip(layout.gaps.tolist(), layout.gap_inputs.tolist(), strict=True):
-        found[i] = {"column": int(source[j]), "gap": True}
-    for j, lookup in zip(layout.categories, layout.lookups, strict=True):
+    gaps = (layout.gaps, layout.gap_inputs, layout.gap_values)
+    for j, i, value in zip(*(part.tolist() for part in gaps), strict=True):
+        found[i] = {"column": int(source[j]), "gap": value}
+    categories = zip(layout.categories, layout.lookups, layout.values.tolist(), strict=True)
+    for j, lookup, value in categories:
         for code, i in enumerate(lookup.tolist(), GAP):
             if i >= 0:
                 found[i].setdefault("column", int(source[j]))
-                found[i].setdefault("codes", []).append(code)
+                found[i].setdefault("codes", {})[code] = value if code == GAP else 1
     return found
 
 

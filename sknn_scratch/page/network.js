@@ -7,13 +7,13 @@ const ACTIVATIONS = {
   relu: (z) => Math.max(z, 0),
 };
 
-// A row as it came becomes inputs: numbers are scaled and smoothly clipped; gaps and levels are 0 or 1.
+// A row as it came becomes inputs: numbers are scaled and smoothly clipped; a gap or a level has its value.
 const clip = (x, low, high) => Math.max(low, Math.min(high, x));
 
 function inputsOf(row, { inputs, bound, far_out }) {
   return inputs.map(({ column, codes, gap, start, width, mean, scale }) => {
-    if (codes) return Number(codes.includes(row[column]));
-    if (gap) return Number(row[column] === null);
+    if (codes) return codes[row[column]] ?? 0;
+    if (gap !== undefined) return row[column] === null ? gap : 0;
     if (row[column] === null) return 0;
     const x = width === undefined ? row[column] : clip((row[column] - start) / width, 0, 1);
     if (scale === undefined) return x;
