@@ -4,7 +4,7 @@ import numpy as np
 
 from sknn_scratch.network.initialisation import draw_theta
 from sknn_scratch.network.layers import Architecture
-from sknn_scratch.network.losses import LOSSES
+from sknn_scratch.network.losses import LOSSES, baseline_of
 from sknn_scratch.training.job import TrainingJob, TrainingState
 from sknn_scratch.training.schedules import Schedule
 from sknn_scratch.training.solvers import Adam
@@ -27,28 +27,34 @@ def make_job(
     start=None,
     **changes,
 ):
-    """A job on random data; output "softmax" has one-hot targets, "logistic" any.
+    """A job on random data.
+
+    Output "softmax" has one-hot targets, "logistic" any zeros and ones, "exp" counts, and
+    "identity" numbers.
 
     Guard and baseline are those of its targets. Changes of its start come as a dict.
     """
     if output == "softmax":
         Y = np.eye(sizes[-1])[rng.randint(sizes[-1], size=n)]
-    else:
+    elif output == "logistic":
         Y = rng.randint(2, size=(n, sizes[-1]))
+    elif output == "exp":
+        Y = rng.poisson(2, size=(n, sizes[-1]))
+    else:
+        Y = rng.normal(scale=2, size=(n, sizes[-1]))
     weight = None
     X = rng.normal(size=(n, sizes[0])).astype(dtype)
     if weighted:
         weight = rng.uniform(0.5, 2, size=(n, 1))
         weight = (weight / weight.mean()).astype(dtype)
     f = np.average(Y, axis=0, weights=None if weight is None else weight[:, 0])
-    row = LOSSES[loss, output]
-    guard = row.guard(f)
+    guard = LOSSES[loss, output].guard(f)
     settings = {
         "X": X,
         "Y": Y.astype(dtype),
         "sample_weight": weight,
         "guard": guard,
-        "baseline": row.baseline(f, guard),
+        "baseline": baseline_of((loss, output), f, guard, Y, weight),
         "architecture": Architecture(tuple(sizes), activation, output, loss),
         "start": TrainingState(
             **{

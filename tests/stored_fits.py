@@ -21,6 +21,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import redirect_stdout, suppress
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,13 +35,15 @@ from joblib import Parallel, delayed, parallel_config
 from joblib.externals.loky import get_reusable_executor
 from numpy.typing import NDArray
 from sklearn import datasets
+from sklearn.base import is_classifier
 from sklearn.ensemble import BaggingClassifier
 from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.utils import check_random_state
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import sknn_scratch
-from sknn_scratch import Checkpoint, ScratchMLPClassifier
+from sknn_scratch import Checkpoint, ScratchMLPClassifier, ScratchMLPRegressor
+from sknn_scratch.estimator.base import ScratchMLP
 
 HAS_CALLBACKS = find_spec("sklearn.callback") is not None  # from scikit-learn 1.9 on
 
@@ -162,6 +165,21 @@ def large() -> Table:
     return split(*classified(12_700, 4, 3, n_clusters_per_class=1))
 
 
+def numbers() -> Table:
+    X, y = datasets.make_friedman1(180, noise=1.0, random_state=6)
+    return split(X, 1000 + 50 * y)
+
+
+def several_numbers() -> Table:
+    X, y = datasets.make_friedman1(150, noise=1.0, random_state=7)
+    return split(X, np.column_stack([y, 1e6 * X[:, 0] * X[:, 1]]))
+
+
+def counts() -> Table:
+    X, y = datasets.make_friedman1(150, noise=0.0, random_state=8)
+    return split(X, np.random.RandomState(8).poisson(y))
+
+
 def sparse(table: Callable[[], Table], container: Any = scipy.sparse.csr_matrix) -> Any:
     """Make the X of a table sparse: what is small becomes zero."""
 
@@ -196,7 +214,6 @@ def labelled(table: Callable[[], Table], change: Callable[[NDArray], Any]) -> Ca
 # ---------------------------------------------------------------- what a fit leaves behind
 
 ATTRIBUTES = [
-    "classes_",
     "mean_",
     "scale_",
     "loss_",
@@ -219,6 +236,10 @@ ATTRIBUTES = [
     "n_features_in_",
 ]
 
+#: Those that only a classifier, or only a regressor, has; and likewise what predicts.
+OF_ONE_KIND = ["classes_", "target_mean_", "target_scale_"]
+METHODS = ["predict", "predict_proba", "predict_log_proba"]
+
 
 def as_array(value: Any) -> NDArray:
     """Return an attribute as an array that needs no pickle."""
@@ -237,12 +258,13 @@ def state_of(rng: np.random.RandomState) -> Record:
     return {f"{name} key": key, f"{name} place": np.array(rest, dtype=np.float64)}
 
 
-def record(model: ScratchMLPClassifier, X: Any) -> Record:
+def record(model: ScratchMLP, X: Any) -> Record:
     """All that a network has learnt, and what it says of some rows of X."""
-    found = {name: as_array(getattr(model, name)) for name in ATTRIBUTES}
+    names = [*ATTRIBUTES, *(name for name in OF_ONE_KIND if hasattr(model, name))]
+    found = {name: as_array(getattr(model, name)) for name in names}
     found |= listed("coefs_", model.coefs_) | listed("intercepts_", model.intercepts_)
     for title, rows in {"X": X[:12], "one row": X[12:13], "far out": X[:6] * 1000}.items():
-        for method in ("predict", "predict_proba", "predict_log_proba"):
+        for method in filter(partial(hasattr, model), METHODS):
             found[f"{method}({title})"] = getattr(model, method)(rows)
         found |= listed(f"hidden_activations({title})", model.hidden_activations(rows))
     if isinstance(model.random_state, np.random.RandomState):
@@ -272,16 +294,17 @@ def computed(run: Run) -> Records:
 
 # ---------------------------------------------------------------- ways to fit
 
-Step = Callable[[ScratchMLPClassifier, Table], ScratchMLPClassifier]
+Step = Callable[[ScratchMLP, Table], ScratchMLP]
 """What happens to a network; it returns the one to go on with."""
 
 QUICK = {"hidden_layer_sizes": (8,), "max_iter": 8, "batch_size": 32, "random_state": 0}
 DEFAULTS = {"hidden_layer_sizes": (200,), "max_iter": "auto", "batch_size": "auto"}
+DEFAULTS_OF_NUMBERS = {"hidden_layer_sizes": (100, 50), "max_iter": "auto", "batch_size": "auto"}
 
 
-def network(settings: dict[str, Any]) -> ScratchMLPClassifier:
+def network(settings: dict[str, Any], cls: type = ScratchMLPClassifier) -> ScratchMLP:
     """Make a network that is fitted quickly, but for the settings; those that change are copies."""
-    return ScratchMLPClassifier(**copy.deepcopy(QUICK | settings))
+    return cls(**copy.deepcopy(QUICK | settings))
 
 
 def fit(
@@ -301,7 +324,7 @@ def fit(
         Parameters to set before.
     """
 
-    def step(model: ScratchMLPClassifier, table: Table) -> ScratchMLPClassifier:
+    def step(model: ScratchMLP, table: Table) -> ScratchMLP:
         model.set_params(**copy.deepcopy(changes))
         given = {"X_val": table.X_val, "y_val": table.y_val} if validation else {}
         if validation == "weighted":
@@ -315,14 +338,14 @@ def fit(
 def partial_fit(rows: slice = slice(None), *, weighted: bool = False, **changes: Any) -> Step:
     """Call partial_fit on some rows, with changed parameters."""
 
-    def step(model: ScratchMLPClassifier, table: Table) -> ScratchMLPClassifier:
+    def step(model: ScratchMLP, table: Table) -> ScratchMLP:
         model.set_params(**copy.deepcopy(changes))
         y = table.y
-        classes = None
-        if not hasattr(model, "coefs_"):
-            classes = np.unique(y) if y.ndim == 1 else np.arange(y.shape[1])
+        given = {}
+        if is_classifier(model) and not hasattr(model, "coefs_"):
+            given["classes"] = np.unique(y) if y.ndim == 1 else np.arange(y.shape[1])
         weights = table.weights[rows] if weighted else None
-        return model.partial_fit(table.X[rows], y[rows], weights, classes=classes)
+        return model.partial_fit(table.X[rows], y[rows], weights, **given)
 
     return step
 
@@ -330,13 +353,13 @@ def partial_fit(rows: slice = slice(None), *, weighted: bool = False, **changes:
 def with_sparse(step: Step) -> Step:
     """Take a step with a sparse X."""
 
-    def sparse_step(model: ScratchMLPClassifier, table: Table) -> ScratchMLPClassifier:
+    def sparse_step(model: ScratchMLP, table: Table) -> ScratchMLP:
         return step(model, table._replace(X=scipy.sparse.csr_matrix(table.X)))
 
     return sparse_step
 
 
-def pickled(model: ScratchMLPClassifier, table: Table) -> ScratchMLPClassifier:
+def pickled(model: ScratchMLP, table: Table) -> ScratchMLP:
     """Save and load the network."""
     return pickle.loads(pickle.dumps(model))
 
@@ -344,7 +367,7 @@ def pickled(model: ScratchMLPClassifier, table: Table) -> ScratchMLPClassifier:
 def refused(step: Step) -> Step:
     """Take a step that fails, and turn its error into a warning."""
 
-    def failing(model: ScratchMLPClassifier, table: Table) -> ScratchMLPClassifier:
+    def failing(model: ScratchMLP, table: Table) -> ScratchMLP:
         try:
             step(model, table)
         except ValueError as error:
@@ -376,7 +399,7 @@ class InterruptingOutput(io.StringIO):
 def interrupted(step: Step, *, after: int) -> Step:
     """Take a step that prints epochs, and interrupt it after so many."""
 
-    def step_until(model: ScratchMLPClassifier, table: Table) -> ScratchMLPClassifier:
+    def step_until(model: ScratchMLP, table: Table) -> ScratchMLP:
         with redirect_stdout(InterruptingOutput(after)):
             return step(model.set_params(verbose=True), table)
 
@@ -399,11 +422,16 @@ class InterruptingScorer:
         return float(np.average(surest, weights=sample_weight))
 
 
-def story(table: Callable[[], Table], *steps: Step, **settings: Any) -> Run:
+def story(
+    table: Callable[[], Table],
+    *steps: Step,
+    cls: type = ScratchMLPClassifier,
+    **settings: Any,
+) -> Run:
     """Let a network go through steps, by default one fit, with a record after each."""
 
     def run() -> Records:
-        rows, model, found = table(), network(settings), {}
+        rows, model, found = table(), network(settings, cls), {}
         for k, step in enumerate(steps or [fit()], start=1):
             model = step(model, rows)
             found[f"{k}"] = record(model, rows.X)
@@ -1101,6 +1129,48 @@ BITS_ONLY: dict[str, Run] = {
     ),
     "relu, scaled start, stacked": together(wide, [*SEEDS, *RATES], activation="relu"),
 }
+REGRESSORS = {
+    "defaults": story(numbers, cls=ScratchMLPRegressor, **DEFAULTS_OF_NUMBERS),
+    "several numbers, weighted": story(
+        several_numbers, fit(weighted=True), cls=ScratchMLPRegressor, loss="squared_error"
+    ),
+    "counts, own validation": story(
+        counts,
+        fit(validation="weighted"),
+        cls=ScratchMLPRegressor,
+        loss="poisson",
+        early_stopping=True,
+    ),
+    "set aside, float32": story(
+        numbers, cls=ScratchMLPRegressor, early_stopping=True, dtype="float32"
+    ),
+    "as it is, sgd": story(
+        counts,
+        cls=ScratchMLPRegressor,
+        scale_targets=False,
+        solver="sgd",
+        learning_rate_init=0.001,
+        loss="squared_error",
+    ),
+    "lbfgs, warm start": story(
+        numbers, fit(), fit(), cls=ScratchMLPRegressor, solver="lbfgs", warm_start=True
+    ),
+    "a stream": story(
+        several_numbers,
+        partial_fit(slice(0, 20)),
+        partial_fit(slice(20, 60), weighted=True),
+        partial_fit(slice(60, 120)),
+        cls=ScratchMLPRegressor,
+    ),
+    "a stream of counts": story(
+        counts,
+        partial_fit(slice(0, 20)),
+        partial_fit(slice(20, 120)),
+        cls=ScratchMLPRegressor,
+        loss="poisson",
+    ),
+}
+FITS |= {f"regressor, {name}": run for name, run in REGRESSORS.items()}
 FITS |= BITS_ONLY
 
 
@@ -1234,6 +1304,12 @@ def alike(values: list) -> Any:
     return values[0] if all(value == values[0] for value in values) else values
 
 
+def predicted(found: Record) -> NDArray:
+    """Probabilities of some rows, or numbers, (n, n_outputs)."""
+    p = found["predict_proba(X)"] if "predict_proba(X)" in found else found["predict(X)"]
+    return p.reshape(len(p), -1)
+
+
 def summary(records: Records) -> Summary:
     """A few numbers of a fit."""
     networks = [found for found in records.values() if "coefs_[0]" in found]
@@ -1249,7 +1325,7 @@ def summary(records: Records) -> Summary:
         "loss": rounded(found["loss_"] for found in networks),
         "weights": rounded(size_of(found, "coefs_") for found in networks),
         "biases": rounded(size_of(found, "intercepts_") for found in networks),
-        "p": rounded(found["predict_proba(X)"][k % 12, -1] for k, found in enumerate(networks)),
+        "p": rounded(predicted(found)[k % 12, -1] for k, found in enumerate(networks)),
         "validation": rounded(filter(None, map(validation_of, networks))),
         "size": rounded(
             # Not the ranks, as two may be about equal.

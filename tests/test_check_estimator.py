@@ -3,11 +3,16 @@
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sknn_scratch import ScratchMLPClassifier
+from sknn_scratch import ScratchMLPClassifier, ScratchMLPRegressor
 
 
 @parametrize_with_checks(
-    [ScratchMLPClassifier(), ScratchMLPClassifier((), solver="lbfgs", loss="log_loss")]
+    [
+        ScratchMLPClassifier(),
+        ScratchMLPClassifier((), solver="lbfgs", loss="log_loss"),
+        ScratchMLPRegressor(),
+        ScratchMLPRegressor((), solver="lbfgs", loss="squared_error", scale_targets=False),
+    ]
 )
 def test_check_estimator(estimator, check):
     check(estimator)
@@ -34,6 +39,15 @@ def test_check_estimator(estimator, check):
             learning_rate="constant",
             max_iter=200,
             weight_decay=0.01,
+        ),
+        ScratchMLPRegressor(
+            (20,),
+            "relu",
+            init="glorot",
+            solver="sgd",
+            learning_rate="adaptive",
+            learning_rate_init=0.1,
+            max_iter=300,
         ),
     ]
 )

@@ -193,7 +193,7 @@ def test_attributes_tell_what_was_used(settings, used):
 
 @pytest.mark.parametrize("hidden", [200, 20])
 def test_longer_steps_take_a_short_run_farther(hidden):
-    usual = learning_rate_for("adam", (hidden,), math.inf)
+    usual = learning_rate_for("adam", (hidden,), math.inf, 0.01)
     for seed in range(5):
         # Without decay, which would go by the longer steps.
         short = ScratchMLPClassifier(hidden, max_iter=10, weight_decay=0, random_state=seed)

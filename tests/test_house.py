@@ -4,6 +4,7 @@ The checks are functions of source text or of a folder, so that each is also sho
 """
 
 import ast
+import inspect
 import re
 import sys
 import tomllib
@@ -11,6 +12,8 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
+
+from sknn_scratch import ScratchMLPClassifier, ScratchMLPRegressor
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "sknn_scratch"
@@ -41,6 +44,7 @@ KERNELS = [
     "network.activations",
     "network.arrays",
     "network.layers",
+    "network.links",
     "network.losses",
     "network.propagation",
     "training.objective",
@@ -418,29 +422,56 @@ def test_public_classes_are_the_exported_ones():
 
 
 def parameter_orders(source: str, name: str) -> dict[str, list[str]]:
-    """Parameters of an estimator in the order of its docstring, constraints and constructor."""
+    """Parameters of an estimator in the order of its docstring and of its constructor."""
     tree = ast.parse(source)
     (cls,) = (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name)
     doc = ast.get_docstring(cls).split("Parameters\n----------\n")[1].split("\nAttributes\n")[0]
-    (constraints,) = (
-        node.value
-        for node in cls.body
-        if isinstance(node, ast.AnnAssign) and node.target.id == "_parameter_constraints"
-    )
     (init,) = (n for n in cls.body if isinstance(n, ast.FunctionDef) and n.name == "__init__")
     return {
         "docstring": re.findall(r"^(\w+) : ", doc, re.MULTILINE),
-        "constraints": [key.value for key in constraints.keys],
         "signature": [a.arg for a in (*init.args.args[1:], *init.args.kwonlyargs)],
         "body": [statement.targets[0].attr for statement in init.body],
     }
 
 
-def test_parameters_stand_in_one_order_everywhere():
-    source = (PACKAGE / "estimator" / "classifier.py").read_text()
-    orders = parameter_orders(source, "ScratchMLPClassifier")
+@pytest.mark.parametrize("cls", [ScratchMLPClassifier, ScratchMLPRegressor])
+def test_parameters_stand_in_one_order_everywhere(cls):
+    source = Path(inspect.getfile(cls)).read_text()
+    orders = parameter_orders(source, cls.__name__)
     assert len(orders["docstring"]) > 20
     assert all(order == orders["docstring"] for order in orders.values())
+    assert set(cls._parameter_constraints) == set(orders["docstring"])
+
+
+def test_both_estimators_have_their_parameters_in_one_order():
+    classifier, regressor = (
+        [*inspect.signature(cls).parameters] for cls in (ScratchMLPClassifier, ScratchMLPRegressor)
+    )
+    common = [name for name in classifier if name in regressor]
+    assert [name for name in regressor if name in classifier] == common
+    assert set(classifier) ^ set(regressor) == {"class_weight", "scale_targets"}
+
+
+# Parameters and attributes that are not the same in both estimators, and so read differently.
+OTHER_TEXT = {
+    "hidden_layer_sizes", "activation", "init", "dtype", "loss", "weight_decay", "batch_size",
+    "learning_rate_init", "early_stopping", "scoring", "class_weight", "scale_targets",
+    "classes_", "coefs_", "target_mean_", "target_scale_", "loss_", "out_activation_",
+}  # fmt: skip
+
+
+def paragraphs(cls: type) -> dict[str, str]:
+    """What the docstring of an estimator says about each parameter and attribute."""
+    doc = inspect.cleandoc(cls.__doc__).split("Parameters\n----------\n")[1].split("\nSee Also")[0]
+    parts = re.split(r"^(\w+) : ", doc, flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def test_both_estimators_say_the_same_about_the_same():
+    classifier, regressor = map(paragraphs, (ScratchMLPClassifier, ScratchMLPRegressor))
+    names = classifier.keys() | regressor.keys()
+    differ = {name for name in names if classifier.get(name) != regressor.get(name)}
+    assert differ == OTHER_TEXT
 
 
 # ---------------------------------------------------------------- sizes

@@ -6,11 +6,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
-from scipy.special import expit, log_expit, log_softmax, logsumexp, softmax
-from sklearn.metrics import brier_score_loss, log_loss
+from scipy.special import expit, huber, log_expit, log_softmax, logsumexp, softmax
+from sklearn.metrics import (
+    brier_score_loss,
+    log_loss,
+    mean_poisson_deviance,
+    mean_squared_error,
+)
 
 from sknn_scratch.network import losses
-from sknn_scratch.network.losses import LOSSES, Scratch
+from sknn_scratch.network.links import INVERSE_LINKS, NUMBER_LINKS
+from sknn_scratch.network.losses import LOSSES, Scratch, baseline_of, mean_loss
+
+#: Losses of classes, and of numbers.
+OF_CLASSES = [key for key in LOSSES if key[1] in INVERSE_LINKS]
+OF_NUMBERS = [key for key in LOSSES if key[1] in NUMBER_LINKS]
 
 
 def guard_for(key, n_outputs):
@@ -34,6 +44,10 @@ def evaluate(key, z, y, guard=None):
 def targets_for(output, shape, rng):
     if output == "softmax":
         return np.eye(shape[-1])[rng.randint(shape[-1], size=shape[:-1])]
+    if output == "exp":
+        return rng.poisson(2, size=shape).astype(float)
+    if output == "identity":
+        return rng.normal(scale=3, size=shape)
     return rng.randint(2, size=shape).astype(float)
 
 
@@ -108,7 +122,7 @@ def test_without_a_guard_it_is_that_of_a_guard_of_zero(output, dtype):
 def test_only_the_squared_error_is_flat_where_the_true_class_has_no_probability():
     z, y = np.array([[40.0, -40.0, 0.0]]), np.array([[0.0, 1.0, 0.0]])
     for output in ("softmax", "logistic"):
-        slopes = {loss: evaluate((loss, output), z, y)[1][0, 1] for loss, _ in LOSSES}
+        slopes = {loss: evaluate((loss, output), z, y)[1][0, 1] for loss, _ in OF_CLASSES}
         guard = guard_for(("guarded_squared_error", output), 3)[1]
         assert abs(slopes["squared_error"]) < 1e-15
         assert_allclose([slopes["log_loss"], slopes["guarded_squared_error"]], [-1, -guard])
@@ -187,7 +201,7 @@ def test_log_loss_is_scikit_learns():
     assert_allclose(values.mean(), log_loss(labels > 1, expit(z[:, 0])))
 
 
-@pytest.mark.parametrize("key", LOSSES, ids=" ".join)
+@pytest.mark.parametrize("key", OF_CLASSES, ids=" ".join)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_far_out_everything_is_finite_and_nothing_warns(key, dtype):
     z = np.array([[1e4, -1e4, 0], [-1e4, 1e4, 1e4], [1e4, 1e4, 1e4]], dtype=dtype)
@@ -236,7 +250,7 @@ def test_labels_may_have_weights_of_their_own(loss):
     assert_allclose(delta, np.hstack([slopes for _, slopes in parts]) * share)
 
 
-@pytest.mark.parametrize("key", LOSSES, ids=" ".join)
+@pytest.mark.parametrize("key", OF_CLASSES, ids=" ".join)
 @pytest.mark.parametrize("weighted", [False, True])
 def test_the_baseline_is_the_loss_of_the_class_frequencies(key, weighted):
     rng = np.random.RandomState(0)
@@ -248,6 +262,81 @@ def test_the_baseline_is_the_loss_of_the_class_frequencies(key, weighted):
     assert_allclose(LOSSES[key].baseline(f, guard), values @ weight / weight.sum())
 
 
-@pytest.mark.parametrize("key", LOSSES, ids=" ".join)
+@pytest.mark.parametrize("key", OF_CLASSES, ids=" ".join)
 def test_the_baseline_where_a_label_never_occurs(key):
     assert LOSSES[key].baseline(np.array([1.0, 0.0]), guard_for(key, 2)) == 0
+
+
+# ---------------------------------------------------------------- numbers
+
+
+def test_losses_of_numbers_are_those_of_scikit_learn_and_scipy():
+    rng = np.random.RandomState(0)
+    z, y = rng.normal(scale=2, size=(40, 3)), rng.normal(scale=2, size=(40, 3))
+    squares, _ = evaluate(("squared_error", "identity"), z, y)
+    assert_allclose(squares.mean(), 3 * mean_squared_error(y, z) / 2)
+    robust, _ = evaluate(("huber", "identity"), z, y)
+    assert_allclose(robust, huber(1.0, z - y).sum(axis=1))
+    counts = rng.poisson(1.5, size=(40, 3)).astype(float)
+    assert (counts == 0).any()
+    deviance, _ = evaluate(("poisson", "exp"), z, counts)
+    expected = [
+        mean_poisson_deviance(c, np.exp(each)) / 2 for c, each in zip(counts.T, z.T, strict=True)
+    ]
+    assert_allclose(deviance.mean(), sum(expected))
+
+
+def test_far_out_the_squared_error_pulls_with_the_error_and_hubers_loss_with_one():
+    z, y = np.array([[1e4, -1e4, 1.0, -0.5]]), np.zeros((1, 4))
+    _, squares = evaluate(("squared_error", "identity"), z, y)
+    _, robust = evaluate(("huber", "identity"), z, y)
+    assert_array_equal(squares, z)
+    assert_array_equal(robust, [[1, -1, 1, -0.5]])
+
+
+@pytest.mark.parametrize("size", [1e4, 1e30])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_hubers_loss_of_targets_far_out_is_finite(size, dtype):
+    z, y = np.zeros((1, 2), dtype), np.array([[size, -size]], dtype)
+    loss = LOSSES["huber", "identity"].value_and_delta(z, y, np.ones_like(z), None, Scratch(z))
+    assert_allclose(loss, 2 * size - 1, rtol=1e-6)
+    assert_array_equal(z, [[-1, 1]])
+
+
+@pytest.mark.parametrize("key", OF_NUMBERS, ids=" ".join)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_baseline_of_numbers_is_the_loss_of_their_mean(key, weighted):
+    rng = np.random.RandomState(0)
+    y = targets_for(key[1], (40, 3), rng)
+    weight = rng.uniform(size=40) if weighted else np.ones(40)
+    mean, guard = weight @ y / weight.sum(), np.zeros(3)
+    values, _ = evaluate(key, np.tile(np.log(mean) if key[1] == "exp" else mean, (40, 1)), y)
+    expected = values @ weight / weight.sum()
+    given = 5 * weight[:, None] if weighted else None
+    assert_allclose(baseline_of(key, mean, guard, y, given), expected)
+    assert_allclose(baseline_of(key, mean, guard, y.astype(np.float32), given), expected, rtol=1e-5)
+
+
+def test_the_baseline_of_the_squared_error_is_half_of_the_variance_and_of_the_deviance_sklearns():
+    rng = np.random.RandomState(0)
+    y = rng.poisson(2, size=(50, 2)).astype(float)
+    guard, f = np.zeros(2), y.mean(axis=0)
+    found = baseline_of(("squared_error", "identity"), f, guard, y, None)
+    assert_allclose(found, y.var(axis=0).sum() / 2)
+    found = baseline_of(("poisson", "exp"), f, guard, y, None)
+    expected = [mean_poisson_deviance(c, np.full(50, c.mean())) / 2 for c in y.T]
+    assert_allclose(found, sum(expected))
+
+
+def test_the_baseline_of_counts_that_are_all_zero_is_zero():
+    zeros, none = np.zeros((9, 1)), np.zeros(1)
+    assert baseline_of(("poisson", "exp"), none, none, zeros, None) == 0
+
+
+def test_a_mean_loss_is_the_same_in_any_unit_of_weight():
+    rng = np.random.RandomState(0)
+    z, y, weight = rng.normal(size=(9, 2)), rng.normal(size=(9, 2)), rng.uniform(size=(9, 1))
+    row, guard = LOSSES["huber", "identity"], np.zeros(2)
+    found = [mean_loss(row, z.copy(), y, factor * weight, guard) for factor in (1, 1e-9)]
+    expected = np.average(huber(1.0, z - y).sum(axis=1), weights=weight[:, 0])
+    assert_allclose(found, expected)

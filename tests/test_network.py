@@ -1,7 +1,7 @@
 """The network's way forward and back, judged by the formulas written out and by differences."""
 
 from dataclasses import astuple, replace
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -31,6 +31,13 @@ FORMULAS = {
     "relu": lambda z: np.where(z > 0, z, 0),
 }
 OUTPUTS = {"binary": ("logistic", 1), "multiclass": ("softmax", 3), "multilabel": ("logistic", 4)}
+# Each loss at each kind of output.
+LOSSES_AT = [
+    *product(["squared_error", "guarded_squared_error", "log_loss"], OUTPUTS.values()),
+    ("squared_error", ("identity", 2)),
+    ("huber", ("identity", 2)),
+    ("poisson", ("exp", 2)),
+]
 
 
 def stack_of(jobs):
@@ -62,32 +69,45 @@ def loss_written_out(job, theta):
     for i, (W, b) in enumerate(layers):
         z = a @ W + b
         a = FORMULAS[activation](z) if i < len(layers) - 1 else z
+    written_out = losses_of_classes if output in ("softmax", "logistic") else losses_of_numbers
+    values = written_out(loss, output, z, job.Y, job.guard)
+    weight = np.ones((len(z), 1)) if job.sample_weight is None else job.sample_weight
+    norm = sum((W**2).sum() for W, _ in layers)
+    return ((values * weight).sum() + job.alpha / 2 * norm) / len(z)
+
+
+def losses_of_classes(loss, output, z, Y, guard):
+    """Loss of each row and output, of 0 or 1."""
     if output == "softmax":
         p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
     else:
         p = 1 / (1 + np.exp(-z))
-    logs = -job.Y * np.log(p)
+    logs = -Y * np.log(p)
     if output == "logistic":
-        logs -= (1 - job.Y) * np.log(1 - p)
-    values = {
-        "squared_error": (p - job.Y) ** 2,
+        logs -= (1 - Y) * np.log(1 - p)
+    return {
+        "squared_error": (p - Y) ** 2,
         "log_loss": logs,
-        "guarded_squared_error": (p - job.Y) ** 2 + job.guard * logs,
+        "guarded_squared_error": (p - Y) ** 2 + guard * logs,
     }[loss]
-    weight = np.ones((len(p), 1)) if job.sample_weight is None else job.sample_weight
-    norm = sum((W**2).sum() for W, _ in layers)
-    return ((values * weight).sum() + job.alpha / 2 * norm) / len(p)
+
+
+def losses_of_numbers(loss, output, z, Y, guard):
+    """Loss of each row and output, of numbers."""
+    if output == "exp":
+        return Y * np.log(np.where(Y > 0, Y, 1)) - Y * z - Y + np.exp(z)
+    e = np.abs(z - Y)
+    return {"squared_error": e**2 / 2, "huber": np.where(e <= 1, e**2 / 2, e - 1 / 2)}[loss]
 
 
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("hidden", [(), (4,), (4, 3), (3, 2, 4)], ids=str)
-@pytest.mark.parametrize("kind", OUTPUTS)
-@pytest.mark.parametrize("loss", ["squared_error", "guarded_squared_error", "log_loss"])
+@pytest.mark.parametrize("loss, outputs", LOSSES_AT, ids=str)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("K", [1, 3])
-def test_gradient_equals_finite_differences(K, activation, loss, kind, hidden, weighted):
+def test_gradient_equals_finite_differences(K, activation, loss, outputs, hidden, weighted):
     rng = np.random.RandomState(0)
-    output, n_outputs = OUTPUTS[kind]
+    output, n_outputs = outputs
     jobs = [
         make_job(
             rng,

@@ -247,7 +247,9 @@ def test_equal_batches_of_some_tables(n, size):
     ],
 )
 def test_learning_rate_for(solver, hidden_sizes, n_updates, rate):
-    assert learning_rate_for(solver, hidden_sizes, n_updates) == pytest.approx(rate, rel=1e-12)
+    assert learning_rate_for(solver, hidden_sizes, n_updates, 0.01) == pytest.approx(
+        rate, rel=1e-12
+    )
 
 
 @given(
@@ -257,5 +259,5 @@ def test_learning_rate_for(solver, hidden_sizes, n_updates, rate):
 )
 def test_a_run_as_long_as_planned_needs_no_haste(n, batch_size, hidden_sizes):
     n_updates = planned_epochs(n, batch_size, hidden_sizes) * -(-n // batch_size)
-    rate = learning_rate_for("adam", hidden_sizes, n_updates)
-    assert rate == learning_rate_for("adam", hidden_sizes, math.inf)
+    rate = learning_rate_for("adam", hidden_sizes, n_updates, 0.01)
+    assert rate == learning_rate_for("adam", hidden_sizes, math.inf, 0.01)

@@ -11,6 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_matrix
 
 from sknn_scratch.network.activations import ACTIVATIONS
+from sknn_scratch.network.losses import LOSSES
 from sknn_scratch.training.grouping import stack_key, stream_key
 from sknn_scratch.training.lbfgs import train_lbfgs
 from sknn_scratch.training.loop import Stack, train
@@ -46,8 +47,7 @@ def assert_same_as_alone(make_jobs):
     return together
 
 
-@pytest.mark.parametrize("output", ["softmax", "logistic"])
-@pytest.mark.parametrize("loss", ["squared_error", "guarded_squared_error", "log_loss"])
+@pytest.mark.parametrize("loss, output", LOSSES)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_networks_that_differ_in_all_that_may_differ(activation, loss, output):
     def make_jobs():

@@ -1,20 +1,21 @@
 """What every estimator here does: validate, plan, train, adopt, report; and predict."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Self
+from numbers import Integral, Real
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
+from sklearn.metrics import get_scorer_names
 from sklearn.utils import Tags, check_array, check_X_y, column_or_1d
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sknn_scratch._caller import is_one_of_many
-from sknn_scratch._compat import check_sample_weight, fit_context
+from sknn_scratch._compat import Interval, Options, StrOptions, check_sample_weight, fit_context
 from sknn_scratch.callbacks.following import follow
 from sknn_scratch.callbacks.protocol import CallbackSupport, callback_context
 from sknn_scratch.estimator.attributes import NetworkAttributes
@@ -32,13 +33,34 @@ from sknn_scratch.estimator.fitting import Fit, adopted, plan_fit, see, train
 from sknn_scratch.estimator.plan import Mode
 from sknn_scratch.estimator.report import report
 from sknn_scratch.estimator.rows import Table, check_alike
-from sknn_scratch.estimator.targets import Classification
+from sknn_scratch.estimator.task import Task
+from sknn_scratch.network.activations import ACTIVATIONS
 
 #: What X may come as without being converted.
 FLOATS = (np.float64, np.float32)
 
+#: Settings that make an estimator that of scikit-learn with its defaults, but for the loss.
+MLP_SETTINGS: dict[str, Any] = {
+    "hidden_layer_sizes": (100,),
+    "activation": "relu",
+    "init": "glorot",
+    "scale_features": False,
+    "alpha": 0.0001,
+    "weight_decay": 0.0,
+    "input_dropout": 0.0,
+    "batch_size": "at_most_200",
+    "learning_rate": "constant",
+    "learning_rate_init": 0.001,
+    "beta_2": 0.999,
+    "max_iter": 200,
+}
 
-def _solver_is_stochastic(estimator: Any) -> bool:
+#: Finds the task of y, given the weights of the rows and the task of the fit that goes on, or None.
+FindTask = Callable[[NDArray, NDArray | None, Any], Task]
+
+
+def solver_is_stochastic(estimator: Any) -> bool:
+    """Tell whether there is partial_fit; if not, an AttributeError says why."""
     if estimator.solver == "lbfgs":
         raise AttributeError(
             "partial_fit is not available with solver='lbfgs', which looks at all rows at once. "
@@ -55,20 +77,77 @@ class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
     meanwhile sees the old network or the new one.
     """
 
-    _task: Classification
+    _task: Task
     _columns: Columns | None = None
     _takes_gaps = False
     loss_curve_: list[float]
 
+    #: What both estimators have; each adds its loss.
+    _parameter_constraints: ClassVar[dict[str, list]] = {
+        # the network
+        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "activation": [StrOptions(set(ACTIVATIONS))],
+        "init": [StrOptions({"scaled", "glorot"})],
+        "dtype": [
+            None,
+            StrOptions({"float32", "float64"}),
+            Options(type, {np.float32, np.float64}),
+            Options(np.dtype, {np.dtype(np.float32), np.dtype(np.float64)}),
+        ],
+        # its inputs
+        "categorical_features": ["array-like", StrOptions({"from_dtype"}), None],
+        "numerical_encoding": [StrOptions({"piecewise_linear"}), None],
+        "n_bins": [Interval(Integral, 2, None, closed="left")],
+        "scale_features": ["boolean"],
+        # what is minimised
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "weight_decay": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
+        "input_dropout": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="left")],
+        # how
+        "solver": [StrOptions({"lbfgs", "sgd", "adam"})],
+        "batch_size": [
+            StrOptions({"auto", "at_most_200"}),
+            Interval(Integral, 1, None, closed="left"),
+        ],
+        "shuffle": ["boolean"],
+        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive", "cosine"})],
+        "learning_rate_init": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
+        "power_t": [Interval(Real, 0, None, closed="left")],
+        "momentum": [Interval(Real, 0, 1, closed="both")],
+        "nesterovs_momentum": ["boolean"],
+        "beta_1": [Interval(Real, 0, 1, closed="left")],
+        "beta_2": [Interval(Real, 0, 1, closed="left")],
+        "epsilon": [Interval(Real, 0, None, closed="neither")],
+        "max_fun": [Interval(Integral, 1, None, closed="left")],
+        # how long
+        "max_iter": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "n_iter_no_change": [
+            Interval(Integral, 1, None, closed="left"),
+            Options(Real, {math.inf}),
+        ],
+        "early_stopping": ["boolean", StrOptions({"auto"})],
+        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
+        "scoring": [StrOptions({"loss", *get_scorer_names()}), callable, None],
+        "warm_start": ["boolean"],
+        # around
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
     # ------------------------------------------------------------ what an estimator adds
 
-    def _new_task(self, y: NDArray) -> Classification:
-        """Find the task of y."""
+    def _find_task(self, y: NDArray, weight: NDArray | None, before: Any) -> Task:
+        """Find the task of y; or check that y is of the task of the fit that goes on."""
         raise NotImplementedError
 
-    def _stream_task(self, y: NDArray, classes: Any, before: Any) -> Classification:
-        """Find the task of the first rows of a stream, or check that later ones are of it."""
-        raise NotImplementedError
+    def _checked_targets(self, y: NDArray) -> NDArray:
+        """Return y, one column as an array (n,), in the type that the task wants."""
+        return y
+
+    def _class_weights(self, y: NDArray, weight: NDArray | None) -> NDArray | None:
+        """Weigh rows, which have these weights, by their classes: (n,), (n, n_labels) or None."""
+        return None
 
     # ------------------------------------------------------------ fit
 
@@ -89,15 +168,16 @@ class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Inputs.
-        y : array-like of shape (n_samples,) or (n_samples, n_labels)
-            Class labels (numbers, strings, booleans), or an indicator matrix (multilabel).
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            What to predict. Of a classifier: class labels (numbers, strings, booleans), or an
+            indicator matrix (multilabel). Of a regressor: numbers.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows; by default all are equal.
         X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
             Inputs of validation rows of your own, in place of rows set aside from X. A Pipeline
             hands them on as they are, unless it is made with ``transform_input=["X_val"]``.
-        y_val : array-like of shape (n_val,) or (n_val, n_labels), default=None
-            Their labels, of the classes that y has.
+        y_val : array-like of shape (n_val,) or (n_val, n_outputs), default=None
+            What they should be predicted as: of the classes, or with the columns, that y has.
         sample_weight_val : array-like of shape (n_val,), default=None
             Their weights.
 
@@ -116,77 +196,39 @@ class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
         -----
         ConvergenceWarning
             If ``max_iter`` ended training before it had converged, or if the network ended up no
-            better than the frequencies of the classes.
+            better than one that always predicts the mean of y, or the frequencies of its classes.
         UserWarning
             If X_val looks as if it had not been transformed as X was; if the user interrupted
             training (Ctrl-C), where what was learnt until then is kept. A fit inside a search or
             another estimator that makes many ends with KeyboardInterrupt.
         """
         mode = Mode(again=self.warm_start and self.__sklearn_is_fitted__())
-        return self._fit(mode, X, y, sample_weight, (X_val, y_val, sample_weight_val))
+        validation = X_val, y_val, sample_weight_val
+        return self._fit(mode, self._find_task, X, y, sample_weight, validation)
 
-    @available_if(_solver_is_stochastic)
-    @fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(
-        self,
-        X: ArrayLike,
-        y: ArrayLike,
-        sample_weight: ArrayLike | None = None,
-        classes: ArrayLike | None = None,
-    ) -> Self:
-        """Go on training for one epoch over the given rows.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Inputs.
-        y : array-like of shape (n_samples,) or (n_samples, n_labels)
-            Class labels; not all classes need to occur.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows.
-        classes : array-like of shape (n_classes,), default=None
-            All classes that will ever come; needed in the first call, and only there.
-
-        Returns
-        -------
-        self : estimator
-            The estimator after one more epoch. If it fails, it is left as it was.
-
-        Raises
-        ------
-        ValueError
-            As :meth:`fit`; if ``classes`` is missing in the first call or not the same later; if y
-            has other classes; if ``early_stopping`` is set, as there is nothing to stop; if
-            ``class_weight`` is "balanced", which cannot be told from a part of the rows.
-        """
+    def _partial_fit(self, find_task: FindTask, X: Any, y: Any, sample_weight: Any) -> Self:
+        """Go on training for one epoch over the given rows, whose task is found so."""
         if self.early_stopping is True:
             raise ValueError(
                 "partial_fit does not support early_stopping=True: it trains one epoch, on rows "
                 "that are all its own. Set early_stopping=False."
             )
-        if isinstance(self.class_weight, str):
-            raise ValueError(
-                "partial_fit does not support class_weight='balanced': how frequent the classes "
-                "are cannot be told from one part of the rows. Give the weights as a dict, for "
-                "instance those of sklearn.utils.class_weight.compute_class_weight('balanced', "
-                "classes=classes, y=y) for a sample of y."
-            )
         mode = Mode(again=self.__sklearn_is_fitted__(), partial=True)
-        return self._fit(mode, X, y, sample_weight, classes=classes)
+        return self._fit(mode, find_task, X, y, sample_weight)
 
     def _fit(
         self,
         mode: Mode,
+        find_task: FindTask,
         X: Any,
         y: Any,
         sample_weight: Any,
         validation: tuple[Any, Any, Any] = (None, None, None),
-        classes: Any = None,
     ) -> Self:
         """Validate, plan, train, adopt, report."""
         context = callback_context(self, "partial_fit" if mode.partial else "fit")
         fitted = self._copy()
-        table = fitted._validate_table(mode, X, y, sample_weight, classes)
+        table = fitted._validate_table(mode, find_task, X, y, sample_weight)
         held_out = fitted._validate_set(*validation)
         if held_out is not None:
             check_alike(table.X, held_out.X)
@@ -212,22 +254,20 @@ class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
                 raise
         if self.loss_curve_ is getattr(fitted, "loss_curve_", None):
             self.loss_curve_.extend(result.loss_curve)
-        report(self, mode, fit.plan, fit.job, result)
+        report(self, fitted._task, mode, fit.plan, fit.job, result)
         return self
 
     def _validate_table(
-        self, mode: Mode, X: Any, y: Any, sample_weight: Any, classes: Any
+        self, mode: Mode, find_task: FindTask, X: Any, y: Any, sample_weight: Any
     ) -> Table:
         """Validate the rows to learn from, and find their task."""
         X, y = self._validate(X, y, reset=not mode.again)
+        weight = None if sample_weight is None else check_sample_weight(sample_weight, X)
         before = self._task if mode.again else None
-        if mode.partial:
-            self._task = self._stream_task(y, classes, before)
-        elif before is None:
-            self._task = self._new_task(y)
-        else:
-            before.check_same_classes(y)
-        return self._weighted(X, y, sample_weight, allow_zeros=mode.partial)
+        self._task = find_task(y, weight, before)
+        if before is not None:
+            self.network_ = self._task.taken_over(self.network_, before)
+        return self._weighted(X, y, weight, allow_zeros=mode.partial)
 
     def _data(self, table: Table, held_out: Table | None, fit: Fit) -> dict[str, Any]:
         """Return all that a fit depends on, but for parameters."""
@@ -273,7 +313,7 @@ class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
             y = y.toarray()
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
-        return X, y
+        return X, self._checked_targets(y)
 
     def _table(self, X: Any, *y: Any, reset: bool, **checks: Any) -> Any:
         """Validate X, or X and y; X becomes an array of numbers and codes, or a CSR matrix."""
@@ -297,16 +337,15 @@ class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
         return result
 
     def _weighted(
-        self, X: NDArray, y: NDArray, sample_weight: ArrayLike | None, *, allow_zeros: bool = False
+        self, X: NDArray, y: NDArray, weight: NDArray | None, *, allow_zeros: bool = False
     ) -> Table:
         """Give validated rows their weights, those of their classes included.
 
         With ``allow_zeros``, all rows may be of classes without a weight.
         """
-        weight = None if sample_weight is None else check_sample_weight(sample_weight, X)
-        if self.class_weight is None:
+        by_class = self._class_weights(y, weight)
+        if by_class is None:
             return Table(X, y, weight, None)
-        by_class = self._task.class_weights(self.class_weight, y, weight)
         if by_class.ndim == 2:
             return Table(X, y, weight, by_class)
         if weight is not None:
@@ -327,9 +366,36 @@ class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
             )
         X_val, y_val = self._validate(X_val, y_val, reset=False)
         self._task.check_validation(y_val)
-        return self._weighted(X_val, y_val, sample_weight_val)
+        weight = sample_weight_val
+        weight = None if weight is None else check_sample_weight(weight, X_val)
+        return self._weighted(X_val, y_val, weight)
 
     # ------------------------------------------------------------ predict
+
+    def predict(self, X: ArrayLike) -> NDArray:
+        """Predict class labels, or numbers.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Inputs.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            Of a classifier: the most probable class of each row; for multilabel, 1 where the
+            probability is over one half. Of a regressor: numbers in the unit that y had.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If X has other columns than in fit, or values that are not finite.
+        """
+        now = self._copy()
+        X = now._checked(X)
+        return now._task.decode(now.network_.outputs(X))
 
     def _checked(self, X: Any) -> Any:
         """Validate X, unless it is a finite array of floats that fits, which would not change it.

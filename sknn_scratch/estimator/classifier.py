@@ -1,41 +1,23 @@
 """The classifier: its parameters, and what only a classifier has."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
-from numbers import Integral, Real
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassifierMixin
-from sklearn.metrics import get_scorer_names
 from sklearn.utils import Tags
+from sklearn.utils.metaestimators import available_if
 
-from sknn_scratch._compat import Interval, Options, StrOptions
-from sknn_scratch.estimator.base import ScratchMLP
+from sknn_scratch._compat import StrOptions, fit_context
+from sknn_scratch.estimator.base import MLP_SETTINGS, ScratchMLP, solver_is_stochastic
 from sknn_scratch.estimator.targets import Classification, task_of, task_of_stream
-from sknn_scratch.network.activations import ACTIVATIONS
+from sknn_scratch.network.links import INVERSE_LINKS
 from sknn_scratch.network.losses import LOSSES
 
 #: Settings that make a ScratchMLPClassifier an MLPClassifier with its defaults.
-MLP_CLASSIFIER_SETTINGS: Mapping[str, Any] = MappingProxyType(
-    {
-        "hidden_layer_sizes": (100,),
-        "activation": "relu",
-        "init": "glorot",
-        "scale_features": False,
-        "loss": "log_loss",
-        "alpha": 0.0001,
-        "weight_decay": 0.0,
-        "input_dropout": 0.0,
-        "batch_size": "at_most_200",
-        "learning_rate": "constant",
-        "learning_rate_init": 0.001,
-        "beta_2": 0.999,
-        "max_iter": 200,
-    }
-)
+MLP_CLASSIFIER_SETTINGS: Mapping[str, Any] = MappingProxyType({**MLP_SETTINGS, "loss": "log_loss"})
 
 
 class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
@@ -257,63 +239,17 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
     ['odd', 'even']
     """
 
+    _task: Classification
+
     # In a notebook scikit-learn describes parameters only beside a link to documentation. There is
     # no page on the web to link to, so the link stays within the notebook.
     _doc_link_module = "sknn_scratch"
     _doc_link_template = "#{estimator_name}"
 
     _parameter_constraints: ClassVar[dict[str, list]] = {
-        # the network
-        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-        "activation": [StrOptions(set(ACTIVATIONS))],
-        "init": [StrOptions({"scaled", "glorot"})],
-        "dtype": [
-            None,
-            StrOptions({"float32", "float64"}),
-            Options(type, {np.float32, np.float64}),
-            Options(np.dtype, {np.dtype(np.float32), np.dtype(np.float64)}),
-        ],
-        # its inputs
-        "categorical_features": ["array-like", StrOptions({"from_dtype"}), None],
-        "numerical_encoding": [StrOptions({"piecewise_linear"}), None],
-        "n_bins": [Interval(Integral, 2, None, closed="left")],
-        "scale_features": ["boolean"],
-        # what is minimised
-        "loss": [StrOptions({loss for loss, _ in LOSSES})],
+        **ScratchMLP._parameter_constraints,
+        "loss": [StrOptions({loss for loss, output in LOSSES if output in INVERSE_LINKS})],
         "class_weight": [StrOptions({"balanced"}), dict, list, None],
-        "alpha": [Interval(Real, 0, None, closed="left")],
-        "weight_decay": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
-        "input_dropout": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="left")],
-        # how
-        "solver": [StrOptions({"lbfgs", "sgd", "adam"})],
-        "batch_size": [
-            StrOptions({"auto", "at_most_200"}),
-            Interval(Integral, 1, None, closed="left"),
-        ],
-        "shuffle": ["boolean"],
-        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive", "cosine"})],
-        "learning_rate_init": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
-        "power_t": [Interval(Real, 0, None, closed="left")],
-        "momentum": [Interval(Real, 0, 1, closed="both")],
-        "nesterovs_momentum": ["boolean"],
-        "beta_1": [Interval(Real, 0, 1, closed="left")],
-        "beta_2": [Interval(Real, 0, 1, closed="left")],
-        "epsilon": [Interval(Real, 0, None, closed="neither")],
-        "max_fun": [Interval(Integral, 1, None, closed="left")],
-        # how long
-        "max_iter": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "n_iter_no_change": [
-            Interval(Integral, 1, None, closed="left"),
-            Options(Real, {math.inf}),
-        ],
-        "early_stopping": ["boolean", StrOptions({"auto"})],
-        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
-        "scoring": [StrOptions({"loss", *get_scorer_names()}), callable, None],
-        "warm_start": ["boolean"],
-        # around
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
     }
 
     def __init__(
@@ -394,30 +330,52 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
         """Class labels."""
         return self._read("classes_", lambda network: self._task.classes)
 
-    def predict(self, X: ArrayLike) -> NDArray:
-        """Predict class labels.
+    @available_if(solver_is_stochastic)
+    @fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        classes: ArrayLike | None = None,
+    ) -> Self:
+        """Go on training for one epoch over the given rows.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Inputs.
+        y : array-like of shape (n_samples,) or (n_samples, n_labels)
+            Class labels; not all classes need to occur.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
+        classes : array-like of shape (n_classes,), default=None
+            All classes that will ever come; needed in the first call, and only there.
 
         Returns
         -------
-        y : ndarray of shape (n_samples,) or (n_samples, n_labels)
-            Most probable class of each row; for multilabel, 1 where the probability is over one
-            half.
+        self : estimator
+            The estimator after one more epoch. If it fails, it is left as it was.
 
         Raises
         ------
-        NotFittedError
-            If the estimator is not fitted.
         ValueError
-            If X has other columns than in fit, or values that are not finite.
+            As :meth:`fit`; if ``classes`` is missing in the first call or not the same later; if y
+            has other classes; if ``early_stopping`` is set, as there is nothing to stop; if
+            ``class_weight`` is "balanced", which cannot be told from a part of the rows.
         """
-        now = self._copy()
-        X = now._checked(X)
-        return now._task.decode(now.network_.probabilities(X))
+        if isinstance(self.class_weight, str):
+            raise ValueError(
+                "partial_fit does not support class_weight='balanced': how frequent the classes "
+                "are cannot be told from one part of the rows. Give the weights as a dict, for "
+                "instance those of sklearn.utils.class_weight.compute_class_weight('balanced', "
+                "classes=classes, y=y) for a sample of y."
+            )
+
+        def find_task(y: NDArray, weight: NDArray | None, before: Any) -> Classification:
+            return task_of_stream(y, classes, before)
+
+        return self._partial_fit(find_task, X, y, sample_weight)
 
     def predict_proba(self, X: ArrayLike) -> NDArray:
         """Predict class probabilities.
@@ -469,11 +427,13 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
         X = now._checked(X)
         return now.network_.log_probabilities(X)
 
-    def _new_task(self, y: NDArray) -> Classification:
-        return task_of(y)
+    def _find_task(self, y: NDArray, weight: NDArray | None, before: Any) -> Classification:
+        return task_of(y, before)
 
-    def _stream_task(self, y: NDArray, classes: Any, before: Classification | None) -> Any:
-        return task_of_stream(y, classes, before)
+    def _class_weights(self, y: NDArray, weight: NDArray | None) -> NDArray | None:
+        if self.class_weight is None:
+            return None
+        return self._task.class_weights(self.class_weight, y, weight)
 
     def __sklearn_tags__(self) -> Tags:
         """Tell scikit-learn what this estimator can do: multilabel y, and what its base can."""

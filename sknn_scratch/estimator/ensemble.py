@@ -229,7 +229,7 @@ class ScratchMLPEnsembleClassifier(ClassifierMixin, BaseEstimator):
         one = ScratchMLPClassifier(
             self.hidden_layer_sizes, dtype=_dtype_for(X, self.dtype), random_state=0, **shared
         )
-        table = one._validate_table(mode, X, y, sample_weight, None)
+        table = one._validate_table(mode, one._find_task, X, y, sample_weight)
         held_out = one._validate_set(X_val, y_val, sample_weight_val)
         if held_out is not None:
             check_alike(table.X, held_out.X)
@@ -253,7 +253,7 @@ class ScratchMLPEnsembleClassifier(ClassifierMixin, BaseEstimator):
         self.networks_ = networks
         for (member, fit), result in zip(fits, results, strict=True):
             if result is not None:
-                report(member, mode, fit.plan, fit.job, result)
+                report(member, member._task, mode, fit.plan, fit.job, result)
                 if interrupted:
                     break
         return self
@@ -324,7 +324,7 @@ class ScratchMLPEnsembleClassifier(ClassifierMixin, BaseEstimator):
             If X has other columns than in fit, or values that are infinite.
         """
         first, p = self._mean(X)
-        return first._task.decode(p)
+        return first._task.most_probable(p)
 
     def predict_proba(self, X: ArrayLike) -> NDArray:
         """Predict class probabilities: the mean over the networks.

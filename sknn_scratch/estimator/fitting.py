@@ -22,11 +22,11 @@ from sknn_scratch.estimator.plan import (
 )
 from sknn_scratch.estimator.report import print_epoch
 from sknn_scratch.estimator.rows import Rows, Table, hold_out, rows_of, set_aside, with_weight
-from sknn_scratch.estimator.targets import Classification
+from sknn_scratch.estimator.task import Task
 from sknn_scratch.network.features import FeatureMap, learn_features
 from sknn_scratch.network.initialisation import initial_theta
 from sknn_scratch.network.layers import Architecture, layers_of, theta_of
-from sknn_scratch.network.losses import LOSSES
+from sknn_scratch.network.losses import LOSSES, baseline_of
 from sknn_scratch.network.model import Network
 from sknn_scratch.network.stream_scaling import StreamScaling
 from sknn_scratch.training.job import TrainingJob, TrainingState
@@ -58,9 +58,7 @@ class Seen(NamedTuple):
     """Rows to hold out."""
 
 
-def see(
-    estimator: Any, task: Classification, table: Table, validation: Table | None, mode: Mode
-) -> Seen:
+def see(estimator: Any, task: Task, table: Table, validation: Table | None, mode: Mode) -> Seen:
     """Find what the columns go through, and send rows through it. Nothing is random in that."""
     scaling = _scaling(estimator, table, mode)
     dtype = estimator.network_.dtype if mode.again else np.dtype(estimator.dtype or table.X.dtype)
@@ -69,15 +67,15 @@ def see(
     return Seen(scaling, rows, held_out)
 
 
-def plan_fit(estimator: Any, task: Classification, seen: Seen, mode: Mode) -> Fit:
+def plan_fit(estimator: Any, task: Task, seen: Seen, mode: Mode) -> Fit:
     """Make a training job of parameters, task and rows, in the order of ``plan.py``.
 
     Parameters
     ----------
     estimator : estimator
         Its parameters are read, and what is fitted if the fit goes on from that.
-    task : Classification
-        What the labels ask for.
+    task : Task
+        What y asks for.
     seen : Seen
         The rows; networks that see the same can share it.
     mode : Mode
@@ -110,9 +108,9 @@ def plan_fit(estimator: Any, task: Classification, seen: Seen, mode: Mode) -> Fi
     targets, weight = rows.of(train_rows)
     n, effective_n = len(targets), task.effective_number(targets, weight)
     before = estimator.t_ if mode.again and mode.partial else 0
-    plan = make_plan(estimator, sizes, n, before + effective_n, mode, early)
-    loss = LOSSES[network.loss, network.output]
-    guard = loss.guard(history.frequencies)
+    plan = make_plan(estimator, sizes, n, before + effective_n, mode, early, task.base_rate)
+    loss = network.loss, network.output
+    guard = LOSSES[loss].guard(history.frequencies)
     job = TrainingJob(
         X=rows.inputs,
         Y=rows.targets,
@@ -123,7 +121,7 @@ def plan_fit(estimator: Any, task: Classification, seen: Seen, mode: Mode) -> Fi
         solver=plan.solver,
         schedule=plan.schedule,
         guard=guard,
-        baseline=loss.baseline(history.frequencies, guard),
+        baseline=baseline_of(loss, history.frequencies, guard, targets, weight),
         alpha=estimator.alpha * n / effective_n,
         weight_decay=plan.weight_decay,
         measures_noise=plan.measures_noise,

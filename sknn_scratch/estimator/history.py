@@ -23,7 +23,7 @@ class History:
     weight : ndarray of shape (1,) or (n_outputs,)
         Sum of their weights in the loss.
     present : ndarray of shape (n_outputs,)
-        Sum of the weights of those with the target 1.
+        Sum of the weights of those with the target 1; of numbers, the weighted sum.
     scaling : StreamScaling
         What the columns go through, and what it takes to learn more about them.
     """

@@ -104,6 +104,7 @@ def make_plan(
     effective_n: float,
     mode: Mode,
     stops_early: bool,
+    base_rate: float,
 ) -> Plan:
     """Plan the training of a network.
 
@@ -121,13 +122,15 @@ def make_plan(
         How the call trains.
     stops_early : bool
         Whether rows are held out to stop by.
+    base_rate : float
+        Learning rate of Adam that suits the task.
     """
     hidden = sizes[1:-1]
     batch_size = _batch_size(parameters.batch_size, n)
-    max_iter = 1 if mode.partial else _epochs(parameters, n, batch_size, hidden)
+    max_iter = 1 if mode.partial else _epochs(parameters, n, batch_size, hidden, base_rate)
     # A fit that goes on from another has come a part of the way.
     planned = math.inf if mode.again or mode.partial else max_iter * math.ceil(n / batch_size)
-    auto_rate = learning_rate_for(parameters.solver, hidden, planned)
+    auto_rate = learning_rate_for(parameters.solver, hidden, planned, base_rate)
     given, dropout, decay = (
         parameters.learning_rate_init,
         parameters.input_dropout,
@@ -211,7 +214,9 @@ def equal_batches(n_samples: int) -> int:
     return math.ceil(n_samples / n_batches)
 
 
-def _epochs(parameters: Any, n: int, batch_size: int, hidden: Sequence[int]) -> int:
+def _epochs(
+    parameters: Any, n: int, batch_size: int, hidden: Sequence[int], base_rate: float
+) -> int:
     if not isinstance(parameters.max_iter, str):
         return cast(int, parameters.max_iter)
     if parameters.solver == "lbfgs":
@@ -219,7 +224,7 @@ def _epochs(parameters: Any, n: int, batch_size: int, hidden: Sequence[int]) -> 
     epochs = planned_epochs(n, batch_size, hidden)
     if isinstance(parameters.learning_rate_init, str):
         return epochs
-    rate = learning_rate_for(parameters.solver, hidden, math.inf)
+    rate = learning_rate_for(parameters.solver, hidden, math.inf, base_rate)
     return math.ceil(epochs * slowness(parameters.learning_rate_init, rate))
 
 
@@ -254,8 +259,10 @@ def planned_epochs(n_samples: int, batch_size: int, hidden: Sequence[int]) -> in
     return math.ceil(updates / updates_per_epoch)
 
 
-def learning_rate_for(solver: str, hidden: Sequence[int], n_updates: float) -> float:
-    """Choose the rate with ``learning_rate_init="auto"``: 0.01, and more where the way is long.
+def learning_rate_for(
+    solver: str, hidden: Sequence[int], n_updates: float, base_rate: float
+) -> float:
+    """Choose the rate with ``learning_rate_init="auto"``: the base, and more where the way is long.
 
     In a narrow network each unit must do more, and its weights have farther to go: below 40 units
     in the narrowest hidden layer, the rate is more in proportion. And n_updates that are fewer than
@@ -265,7 +272,7 @@ def learning_rate_for(solver: str, hidden: Sequence[int], n_updates: float) -> f
     "sgd", whose steps shrink with the gradient, takes ten times as much, and no longer steps for
     fewer updates: at twice the rate some networks do not learn.
     """
-    rate = 0.01 * max(1.0, WIDE / min(hidden, default=WIDE))
+    rate = base_rate * max(1.0, WIDE / min(hidden, default=WIDE))
     if solver != "adam":
         return 10 * rate if solver == "sgd" else rate
     shortage = least_updates(hidden) / n_updates

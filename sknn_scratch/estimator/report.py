@@ -7,6 +7,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from sknn_scratch._caller import warn_user
 from sknn_scratch.estimator.plan import Mode, Plan
+from sknn_scratch.estimator.task import Task
 from sknn_scratch.training.job import Epoch, TrainingJob, TrainingState
 
 #: A run that comes less far than this part of the way of "auto" may not be at its goal.
@@ -30,7 +31,9 @@ def print_epoch(epoch: Epoch) -> None:
         print("No more progress at this learning rate. Going on with a fifth of it.")
 
 
-def report(estimator: Any, mode: Mode, plan: Plan, job: TrainingJob, result: TrainingState) -> None:
+def report(
+    estimator: Any, task: Task, mode: Mode, plan: Plan, job: TrainingJob, result: TrainingState
+) -> None:
     """Print why training ended, if verbose; warn if it should have gone on."""
     if result.stop_reason == "interrupted":
         warn_user(
@@ -48,7 +51,7 @@ def report(estimator: Any, mode: Mode, plan: Plan, job: TrainingJob, result: Tra
         )
     message = (
         _not_converged(estimator, job, result)
-        or _no_better(estimator, job, result)
+        or _no_better(estimator, task, job, result)
         or ("" if mode.again else _on_the_way(plan, job, result))
     )
     if message:
@@ -72,13 +75,13 @@ def _not_converged(estimator: Any, job: TrainingJob, result: TrainingState) -> s
     return ""
 
 
-def _no_better(estimator: Any, job: TrainingJob, result: TrainingState) -> str:
+def _no_better(estimator: Any, task: Task, job: TrainingJob, result: TrainingState) -> str:
     """Say that the network is no better than its baseline, or nothing."""
     if not (result.loss > job.baseline + estimator.tol and job.baseline > 0):
         return ""
     return (
-        f"The network is no better than chance: its loss, {result.loss:.3g}, is over the "
-        f"{job.baseline:.3g} of always predicting the frequencies of the classes. Change "
+        f"The network is no better than {task.no_better_than}: its loss, {result.loss:.3g}, is "
+        f"over the {job.baseline:.3g} of always predicting {task.constant}. Change "
         f"learning_rate_init={job.schedule.learning_rate_init} (lower it if loss_curve_ rises, "
         "raise it or max_iter if it is flat), or scale the features, for instance with "
         "sklearn.preprocessing.StandardScaler."

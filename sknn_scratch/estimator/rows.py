@@ -9,15 +9,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
-from sklearn.metrics import accuracy_score, check_scoring
+from sklearn.metrics import check_scoring
 
 from sknn_scratch._caller import warn_user
 from sknn_scratch._compat import accepts_sample_weight, approximate_mode
-from sknn_scratch.estimator.targets import Classification
+from sknn_scratch.estimator.task import Task
 from sknn_scratch.network.arrays import row_type
 from sknn_scratch.network.features import FeatureMap, column_range
 from sknn_scratch.network.layers import Architecture
-from sknn_scratch.network.losses import INVERSE_LINKS
 from sknn_scratch.network.model import Network
 from sknn_scratch.training.holdout import HoldOut
 
@@ -34,7 +33,7 @@ class Table(NamedTuple):
     X: NDArray
     """(n, n_features), dense or sparse."""
     y: NDArray
-    """Labels, (n,) or (n, n_labels)."""
+    """Labels or numbers, (n,) or (n, n_outputs)."""
     sample_weight: NDArray | None
     """Weights of the rows, (n,); those of their classes included, but for several labels."""
     label_weight: NDArray | None
@@ -55,7 +54,7 @@ class Rows(NamedTuple):
     inputs: NDArray
     """(n, n_inputs), of theta's dtype."""
     targets: NDArray
-    """0 or 1, (n, n_outputs), of theta's dtype."""
+    """(n, n_outputs), of theta's dtype."""
     weight: NDArray | None
     """Weights in the loss, (n, 1) or (n, n_outputs), float64; None if all are equal."""
 
@@ -66,7 +65,7 @@ class Rows(NamedTuple):
         return self.targets[rows], None if self.weight is None else self.weight[rows]
 
 
-def rows_of(table: Table, task: Classification, features: FeatureMap, dtype: np.dtype) -> Rows:
+def rows_of(table: Table, task: Task, features: FeatureMap, dtype: np.dtype) -> Rows:
     """Turn validated rows into what the network sees of them."""
     weight = None if table.sample_weight is None else table.sample_weight[:, None]
     if table.label_weight is not None:
@@ -102,7 +101,7 @@ def with_weight(table: Table, rows: NDArray | None) -> NDArray | None:
 
 
 def set_aside(
-    rows: Rows, task: Classification, fraction: float, rng: np.random.RandomState
+    rows: Rows, task: Task, fraction: float, rng: np.random.RandomState
 ) -> tuple[NDArray, NDArray]:
     """Split rows into those to learn from, and those to hold out: the numbers of both."""
     n, y, weight = len(rows.targets), rows.table.y, rows.table.sample_weight
@@ -167,7 +166,7 @@ def hold_out(
     numbers: NDArray | None,
     architecture: Architecture,
     guard: NDArray,
-    task: Classification,
+    task: Task,
     features: FeatureMap,
     estimator: Any,
 ) -> HoldOut:
@@ -181,7 +180,7 @@ def hold_out(
     if estimator.scoring == "loss":
         score: Score = _minus_loss
     elif estimator.scoring is None:
-        score = _accuracy(y, weight, architecture, task)
+        score = _score_by_task(y, weight, task)
     else:
         X = rows.table.X if numbers is None else rows.table.X[numbers]
         score = _score_by_scorer(X, y, weight, architecture, task, features, estimator)
@@ -192,14 +191,9 @@ def _minus_loss(theta: NDArray, z: NDArray, loss: float) -> float:
     return -loss
 
 
-def _accuracy(
-    y: NDArray, weight: NDArray | None, architecture: Architecture, task: Classification
-) -> Score:
-    link = INVERSE_LINKS[architecture.output]
-
+def _score_by_task(y: NDArray, weight: NDArray | None, task: Task) -> Score:
     def score(theta: NDArray, z: NDArray, loss: float) -> float:
-        labels = task.decode(link.probabilities(link.per_class(z)))
-        return float(accuracy_score(y, labels, sample_weight=weight))
+        return task.score(y, task.decode(z), weight)
 
     return score
 
@@ -209,7 +203,7 @@ def _score_by_scorer(
     y: NDArray,
     weight: NDArray | None,
     architecture: Architecture,
-    task: Classification,
+    task: Task,
     features: FeatureMap,
     estimator: Any,
 ) -> Score:

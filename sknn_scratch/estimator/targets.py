@@ -1,4 +1,4 @@
-"""Tasks: what the labels ask for, and the way from labels to targets and back.
+"""The tasks of a classifier: what the labels ask for, and the way to targets and back.
 
 A task is one object for one kind of labels. It knows the classes, how many outputs the network has
 and of which kind, and all that depends on them.
@@ -10,9 +10,12 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
+from sklearn.metrics import accuracy_score
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 
 from sknn_scratch._compat import is_first_partial_fit
+from sknn_scratch.estimator.task import Task, kish
+from sknn_scratch.network.links import INVERSE_LINKS
 
 ClassWeight = str | dict | list[dict]
 
@@ -21,7 +24,7 @@ ROWS_AT_ONCE = 1 << 14
 
 
 @dataclass(frozen=True, eq=False)
-class Classification:
+class Classification(Task):
     """One of several classes: a softmax over as many outputs.
 
     Parameters
@@ -35,6 +38,9 @@ class Classification:
     kind: ClassVar[str] = "one column of class labels"
     output: ClassVar[str] = "softmax"
     is_multilabel: ClassVar[bool] = False
+    base_rate: ClassVar[float] = 0.01
+    no_better_than: ClassVar[str] = "chance"
+    constant: ClassVar[str] = "the frequencies of the classes"
 
     @property
     def n_outputs(self) -> int:
@@ -45,9 +51,18 @@ class Classification:
         """Turn labels into targets 0 or 1, (n, n_outputs)."""
         return np.ascontiguousarray(y[:, None] == self.classes, dtype=dtype)
 
-    def decode(self, p: NDArray) -> NDArray:
+    def decode(self, z: NDArray) -> NDArray:
+        """Turn pre-activations of the outputs, (n, n_outputs), into labels. Uses up z."""
+        link = INVERSE_LINKS[self.output]
+        return self.most_probable(link.probabilities(link.per_class(z)))
+
+    def most_probable(self, p: NDArray) -> NDArray:
         """Turn probabilities of the classes, (n, n_classes), into labels."""
         return self.classes[p.argmax(axis=-1)]
+
+    def score(self, y: NDArray, predicted: NDArray, weight: NDArray | None) -> float:
+        """Compute the accuracy."""
+        return float(accuracy_score(y, predicted, sample_weight=weight))
 
     def class_weights(
         self, class_weight: ClassWeight, y: Any, sample_weight: NDArray | None
@@ -102,19 +117,11 @@ class Classification:
         """
         if weight is None or not weight.any():
             return float(len(targets))
-        return float(_kish(targets, weight).sum())
-
-    def stratify(self, targets: NDArray) -> NDArray | None:
-        """Return what rows set aside are stratified by, or None."""
-        return None
+        return float(kish(targets, weight).sum())
 
     def missing(self, y: NDArray) -> list:
         """List the classes of which y has no row."""
         return np.setdiff1d(self.classes, y).tolist()
-
-    def for_scorers(self, y: NDArray) -> tuple[NDArray, Self]:
-        """Return labels, and the task that gives predictions, as scikit-learn's scorers expect."""
-        return y, self
 
     def check_kind(self, y: Any) -> None:
         """Raise a ValueError if y is of another kind than this task."""
@@ -186,7 +193,7 @@ class BinaryClassification(Classification):
         """Turn labels into targets 0 or 1, (n, 1)."""
         return np.ascontiguousarray(y[:, None] == self.classes[1:], dtype=dtype)
 
-    def decode(self, p: NDArray) -> NDArray:
+    def most_probable(self, p: NDArray) -> NDArray:
         """Turn probabilities of both classes, (n, 2), into labels."""
         return self.classes[(p[:, 1] > 0.5).astype(int)]
 
@@ -223,7 +230,7 @@ class Multilabel(Classification):
         """Turn an indicator matrix into targets 0 or 1, (n, n_labels)."""
         return np.ascontiguousarray(y == self.codes[1], dtype=dtype)
 
-    def decode(self, p: NDArray) -> NDArray:
+    def most_probable(self, p: NDArray) -> NDArray:
         """Turn probabilities of the labels, (n, n_labels), into an indicator matrix."""
         return np.array(self.codes)[(p > 0.5).astype(int)]
 
@@ -313,14 +320,18 @@ class Multilabel(Classification):
         return np.array([], dtype=int)
 
 
-def task_of(y: Any) -> Classification:
-    """Find the task of labels y.
+def task_of(y: Any, before: Classification | None) -> Classification:
+    """Find the task of labels y; or check that they are of the task of an earlier fit.
 
     Raises
     ------
     ValueError
-        If y is not a classification target, has several columns of classes, or one class only.
+        If y is not a classification target, has several columns of classes, or one class only; or
+        if it has other classes than before.
     """
+    if before is not None:
+        before.check_same_classes(y)
+        return before
     check_classification_targets(y)
     if not is_multilabel(y):
         return _task("y", np.unique(y))
@@ -390,22 +401,11 @@ def _live(rows: NDArray, sample_weight: NDArray | None) -> NDArray:
     return rows if sample_weight is None else rows[sample_weight > 0]
 
 
-def _kish(chosen: NDArray, weight: NDArray) -> NDArray:
-    """Effective number of the rows that are chosen by ones, (n_outputs,)."""
-    largest = weight.max(axis=0)
-    weight = weight / np.where(largest > 0, largest, 1)  # of very small ones the squares vanish
-    weight = np.multiply(weight, chosen, weight if weight.shape == chosen.shape else None)
-    sums = weight.sum(axis=0)
-    weight *= weight
-    squares = weight.sum(axis=0)
-    return np.divide(sums**2, squares, out=np.zeros_like(sums), where=squares > 0)
-
-
 def _of_both(targets: NDArray, weight: NDArray | None) -> float:
     """Effective number of the rows with and without a target, the mean over the outputs."""
     if weight is None or not weight.any():
         return float(len(targets))
-    return float((_kish(targets, weight) + _kish(targets == 0, weight)).mean())
+    return float((kish(targets, weight) + kish(targets == 0, weight)).mean())
 
 
 def _weights_of(class_weight: dict, classes: NDArray) -> NDArray:

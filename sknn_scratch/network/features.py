@@ -117,8 +117,15 @@ class FeatureMap:
     def rescaled(self, X: Any, sample_weight: NDArray | None) -> Self:
         """Return the map with its scaling learnt anew, from encoded rows; its inputs stay."""
         categories = () if self.layout is None else self.layout.categories
-        learnt = learn_scaling(X, sample_weight, categories)
+        learnt = self.learnt(X, sample_weight, categories)
         return replace(self, mean=learnt.mean, scale=learnt.scale)
+
+    @staticmethod
+    def learnt(
+        X: Any, sample_weight: NDArray | None, categories: Collection[int] = ()
+    ) -> "FeatureMap":
+        """Learn a scaling from these rows."""
+        return learn_scaling(X, sample_weight, categories)
 
 
 #: The map that leaves X as it is.
@@ -277,9 +284,17 @@ def _scaling_of_entries(
 
 
 def _scale_about(
-    centre: float, x: NDArray, weight: NDArray | None, *, centred: bool = False
+    centre: float,
+    x: NDArray,
+    weight: NDArray | None,
+    *,
+    centred: bool = False,
+    codes_stay: bool = True,
 ) -> tuple[float, float]:
-    """Mean (or the centre) and root mean square deviation of the values within bounds about it."""
+    """Mean (or the centre) and root mean square deviation of the values within bounds about it.
+
+    With ``codes_stay``, zeros and ones are to stay as they are.
+    """
     half = x * 0.5 - centre * 0.5  # the whole may overflow
     size = np.abs(half)
     differs = size > np.spacing(abs(centre))
@@ -288,13 +303,26 @@ def _scale_about(
     core = float(quantile(size[differs], CORE, _of(weight, differs)))
     within = size <= WITHIN * core if core < HUGE else np.ones(len(x), dtype=bool)
     kept = x[within]
-    if ((kept == 0) | (kept == 1)).all():
+    if codes_stay and ((kept == 0) | (kept == 1)).all():
         return 0.0, 1.0
     deviation, weight = half[within] / core, _of(weight, within)
     mean = float(np.average(deviation, weights=weight)) if centred else 0.0
     deviation -= mean
     square = float(np.average(deviation * deviation, weights=weight))
     return centre + 2 * core * mean, 2 * core * math.sqrt(square)
+
+
+def robust_moments(x: NDArray, weight: NDArray | None) -> tuple[float, float]:
+    """Compute mean and standard deviation of the values within bounds, as the map of columns does.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n,)
+    weight : ndarray of shape (n,) or None
+        Weights of the values, all positive.
+    """
+    centre = float(quantile(x, 0.5, weight))
+    return _scale_about(centre, x, weight, centred=True, codes_stay=False)
 
 
 def _of(weight: NDArray | None, rows: NDArray) -> NDArray | None:

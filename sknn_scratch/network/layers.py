@@ -19,7 +19,7 @@ class Architecture:
         Units of each layer: inputs, hidden layers, outputs.
     activation : str
         Function of the hidden units, a row of ``ACTIVATIONS``.
-    output : {"logistic", "softmax"}
+    output : {"logistic", "softmax", "identity", "exp"}
         Function of the outputs, the inverse link.
     loss : str
         What training minimises: with the output, a row of ``LOSSES``.

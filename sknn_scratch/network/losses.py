@@ -1,9 +1,9 @@
 r"""Losses, from the pre-activations z of the output layer to a value and a gradient.
 
-Each function takes z of shape (K, n, n_outputs), targets y of the same shape (0 or 1) and
-``weight`` of the same shape, the normalised sample weight of each row and output: 1 / n, or its
-weight over that of n rows on average; and ``guard`` (K, 1, n_outputs), the factor of the log loss
-in the guarded squared error, None if there is none. It
+Each function takes z of shape (K, n, n_outputs), targets y of the same shape (of classes 0 or 1, in
+regression any numbers) and ``weight`` of the same shape, the normalised sample weight of each row
+and output: 1 / n, or its weight over that of n rows on average; and ``guard`` (K, 1, n_outputs),
+the factor of the log loss in the guarded squared error, None if there is none. It
 
 - returns the loss of each network, :math:`\sum_i w_i L_i`, shape (K,), and
 - replaces z by :math:`\delta = w \cdot \partial L / \partial z`, in place.
@@ -12,8 +12,9 @@ Starting at z instead of at the probabilities is what keeps them exact: no proba
 rounded to 0 or 1 before its logarithm is taken, so nothing overflows, nothing is clipped, and the
 loss of a confident mistake keeps growing with the confidence.
 
-Beside each stands its baseline, the loss of always predicting the frequencies f of the targets,
-(n_outputs,). It is the least loss of a network that does not look at X.
+Beside each loss of classes stands its baseline, the loss of always predicting the frequencies f of
+the targets, (n_outputs,). It is the least loss of a network that does not look at X. In regression,
+where the mean of the targets does not tell it, :func:`baseline_of` evaluates the loss itself.
 """
 
 from collections.abc import Callable
@@ -21,10 +22,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import entr, expit, log_expit, log_softmax
-from sklearn.utils import extmath
+from scipy.special import entr, expit, xlogy
 
 from sknn_scratch.network.arrays import inner, product
+from sknn_scratch.network.links import NUMBER_LINKS
 
 
 class Scratch:
@@ -259,64 +260,66 @@ def log_loss_softmax_baseline(f: NDArray, guard: NDArray) -> float:
     return float(entr(f).sum())
 
 
-# ---------------------------------------------------------------- inverse links
+# ---------------------------------------------------------------- regression
+
+#: Error from which on Huber's loss is linear: one unit of the targets; of scaled ones that is a
+#: standard deviation.
+HUBER_DELTA = 1.0
 
 
-def logistic_per_class(z: NDArray) -> NDArray:
-    """Give two classes with one output a pre-activation each: -z and z.
+def half_squared_error(
+    z: NDArray, y: NDArray, weight: NDArray, guard: NDArray | None, scratch: Scratch
+) -> NDArray:
+    r"""Compute half of the squared error, and replace z by delta.
 
-    So the complement of a sigmoid is a sigmoid too, and exact where 1 - p would cancel.
+    .. math:: L = \frac12 \sum_c e_c^2, \quad e = z - y, \qquad
+        \frac{\partial L}{\partial z_c} = e_c
     """
-    return np.concatenate([-z, z], axis=-1) if z.shape[-1] == 1 else z
+    e = np.subtract(z, y, scratch.p)
+    np.multiply(e, weight, z)
+    return 0.5 * inner(z, e)
 
 
-def logistic_probabilities(z: NDArray) -> NDArray:
-    """Replace z by its sigmoids, in place."""
-    return expit(z, z)
+def huber(
+    z: NDArray, y: NDArray, weight: NDArray, guard: NDArray | None, scratch: Scratch
+) -> NDArray:
+    r"""Compute Huber's loss, and replace z by delta.
+
+    It is half of the squared error up to an error of d, and linear from there on: with the error
+    :math:`e = z - y`, and the same clipped, :math:`c = \max(-d, \min(e, d))`,
+
+    .. math:: L = \sum_c c_c \left(e_c - \frac{c_c}{2}\right), \qquad
+        \frac{\partial L}{\partial z_c} = c_c .
+
+    P. J. Huber, "Robust estimation of a location parameter", 1964.
+    """
+    e = np.subtract(z, y, z)
+    clipped = np.clip(e, -HUBER_DELTA, HUBER_DELTA, scratch.p)
+    pull = np.multiply(clipped, weight, scratch.q)
+    clipped *= 0.5
+    e -= clipped
+    loss = inner(pull, e)
+    np.copyto(z, pull)
+    return loss
 
 
-def logistic_log_probabilities(z: NDArray) -> NDArray:
-    """Return the logarithms of the sigmoids of z. Uses up z."""
-    return _log_where_normal(log_expit(z), logistic_probabilities(z))
+def half_poisson_deviance(
+    z: NDArray, y: NDArray, weight: NDArray, guard: NDArray | None, scratch: Scratch
+) -> NDArray:
+    r"""Compute half of the Poisson deviance of exp(z), and replace z by delta.
 
-
-def softmax_per_class(z: NDArray) -> NDArray:
-    """Return z: a softmax has an output for each class."""
-    return z
-
-
-def softmax_probabilities(z: NDArray) -> NDArray:
-    """Replace z by its softmax over the last axis, in place."""
-    extmath.softmax(z.reshape(-1, z.shape[-1]), copy=False)
-    return z
-
-
-def softmax_log_probabilities(z: NDArray) -> NDArray:
-    """Return the logarithms of the softmax of z. Uses up z."""
-    return _log_where_normal(log_softmax(z, axis=-1), softmax_probabilities(z))
-
-
-def _log_where_normal(log_p: NDArray, p: NDArray) -> NDArray:
-    """Take the logarithm of p where p is no subnormal number, so that both agree to rounding."""
-    return np.log(p, out=log_p, where=p > np.finfo(p.dtype).tiny)
-
-
-class InverseLink(NamedTuple):
-    """What turns pre-activations of the outputs, (K, n, n_outputs), into probabilities."""
-
-    per_class: Callable[[NDArray], NDArray]
-    """Gives each class a pre-activation, (K, n, n_classes)."""
-    probabilities: Callable[[NDArray], NDArray]
-    """Replaces pre-activations by probabilities, in place."""
-    log_probabilities: Callable[[NDArray], NDArray]
-    """Returns the logarithms of the probabilities, never infinite; uses up the pre-activations."""
-
-
-#: activation of the output layer -> inverse link
-INVERSE_LINKS = {
-    "logistic": InverseLink(logistic_per_class, logistic_probabilities, logistic_log_probabilities),
-    "softmax": InverseLink(softmax_per_class, softmax_probabilities, softmax_log_probabilities),
-}
+    .. math:: L = \sum_c y_c \log \frac{y_c}{e^{z_c}} - y_c + e^{z_c}, \qquad
+        \frac{\partial L}{\partial z_c} = e^{z_c} - y_c
+    """
+    least = xlogy(y, y, scratch.q)
+    least -= y
+    least -= np.multiply(y, z, scratch.p)
+    mean = np.exp(z, scratch.p)
+    least += mean
+    loss = inner(weight, least)
+    np.subtract(mean, y, z)
+    z *= weight
+    return loss
 
 
 # ---------------------------------------------------------------- the table
@@ -332,8 +335,9 @@ class Loss(NamedTuple):
 
     value_and_delta: Callable[[NDArray, NDArray, NDArray, NDArray | None, Scratch], NDArray]
     """Loss of each network, (K,), of z, y, weight, guard and scratch; replaces z by delta."""
-    baseline: Callable[[NDArray, NDArray], float]
-    """Loss of always predicting the frequencies f of the targets, (n_outputs,), given the guard."""
+    baseline: Callable[[NDArray, NDArray], float] | None = None
+    """Loss of always predicting the frequencies f of the targets, (n_outputs,), given the guard;
+    None in regression."""
     guard: Callable[[NDArray], NDArray] = no_guard
     """Guard, (n_outputs,), for the frequencies of the targets."""
 
@@ -350,4 +354,60 @@ LOSSES = {
     ),
     ("log_loss", "logistic"): Loss(log_loss_sigmoids, log_loss_sigmoids_baseline),
     ("log_loss", "softmax"): Loss(log_loss_softmax, log_loss_softmax_baseline),
+    ("squared_error", "identity"): Loss(half_squared_error),
+    ("huber", "identity"): Loss(huber),
+    ("poisson", "exp"): Loss(half_poisson_deviance),
 }
+
+
+def mean_loss(
+    row: Loss, z: NDArray, y: NDArray, sample_weight: NDArray | None, guard: NDArray
+) -> float:
+    """Compute the weighted mean loss of one network's rows. Uses up z.
+
+    Parameters
+    ----------
+    row : Loss
+    z, y : ndarray of shape (n, n_outputs)
+        Pre-activations of the outputs, and targets.
+    sample_weight : ndarray of shape (n, 1) or (n, n_outputs), or None
+        Weights of the rows, in any unit.
+    guard : ndarray of shape (n_outputs,)
+    """
+    given = np.ones((len(z), 1)) if sample_weight is None else sample_weight
+    total = given.sum(axis=-2)
+    total[total == 0] = np.inf  # an output without any weight has no say
+    weight = np.broadcast_to(given / total, z.shape).astype(z.dtype)
+    return float(row.value_and_delta(z, y, weight, guard.astype(z.dtype), Scratch(z)))
+
+
+def baseline_of(
+    key: tuple[str, str],
+    f: NDArray,
+    guard: NDArray,
+    y: NDArray,
+    sample_weight: NDArray | None,
+) -> float:
+    """Compute the loss of always predicting the mean of the targets.
+
+    Parameters
+    ----------
+    key : tuple of two str
+        Row of ``LOSSES``.
+    f : ndarray of shape (n_outputs,)
+        Frequencies of the targets where they are 0 or 1.
+    guard : ndarray of shape (n_outputs,)
+    y : ndarray of shape (n, n_outputs)
+        Targets, of which the mean is taken in regression.
+    sample_weight : ndarray of shape (n, 1) or None
+        Their weights.
+    """
+    row = LOSSES[key]
+    if row.baseline is not None:
+        return row.baseline(f, guard)
+    if (y == y[:1]).all():
+        return 0.0
+    weight = None if sample_weight is None else np.broadcast_to(sample_weight, y.shape)
+    mean = np.average(y.astype(np.float64), axis=-2, weights=weight)
+    z = NUMBER_LINKS[key[1]].pre_activations(mean)
+    return mean_loss(row, np.tile(z, (len(y), 1)), y, sample_weight, guard)

@@ -9,7 +9,7 @@ from numpy.typing import DTypeLike, NDArray
 from sknn_scratch.network.activations import ACTIVATIONS
 from sknn_scratch.network.features import AS_THEY_ARE, FeatureMap
 from sknn_scratch.network.layers import Architecture, Layer, layers_of, theta_of
-from sknn_scratch.network.losses import INVERSE_LINKS
+from sknn_scratch.network.links import INVERSE_LINKS
 from sknn_scratch.network.propagation import forward
 from sknn_scratch.network.threads import threads_for
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, issparse, vstack
 
-from sknn_scratch.network.features import FeatureMap, column_range, learn_scaling
+from sknn_scratch.network.features import FeatureMap, column_range
 
 #: Rows from which on the scaling is settled.
 ENOUGH_ROWS = 1000
@@ -84,7 +84,7 @@ class StreamScaling:
         varies = ((live != self.value) & (live == live)).any(axis=0)  # a gap differs from itself
         if not varies.any() or self.features.mean is None or self.features.scale is None:
             return self
-        learnt = learn_scaling(columns[:, varies], sample_weight)
+        learnt = self.features.learnt(columns[:, varies], sample_weight)
         mean, scale = self.features.mean.copy(), self.features.scale.copy()
         mean[self.constant[varies]], scale[self.constant[varies]] = learnt.mean, learnt.scale
         return replace(

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sknn_scratch.network.layers import Architecture
-from sknn_scratch.network.losses import LOSSES, Scratch
+from sknn_scratch.network.losses import LOSSES, mean_loss
 from sknn_scratch.network.model import Network
 
 
@@ -20,7 +20,7 @@ class HoldOut:
     rows: NDArray | None
     """Numbers of the rows that are set aside, (n,); None if all are."""
     Y: NDArray
-    """Targets, (n, n_outputs), 0 or 1, of theta's dtype."""
+    """Targets, (n, n_outputs), of theta's dtype."""
     sample_weight: NDArray | None
     """Weights of the rows, (n, 1) or (n, n_outputs), or None."""
     guard: NDArray
@@ -32,12 +32,7 @@ class HoldOut:
     def __call__(self, theta: NDArray) -> tuple[float, float]:
         """Return the loss and the score of the network with parameters theta, (n_params,)."""
         z = Network.from_theta(self.architecture, theta).outputs(self.X, self.rows)
-        given = np.ones((len(z), 1)) if self.sample_weight is None else self.sample_weight
-        total = given.sum(axis=-2)
-        total[total == 0] = np.inf  # an output without any weight has no say
-        weight = np.broadcast_to(given / total, z.shape).astype(z.dtype)
         row = LOSSES[self.architecture.loss, self.architecture.output]
-        guard = self.guard.astype(z.dtype)
         with np.errstate(over="ignore", invalid="ignore"):
-            loss = float(row.value_and_delta(z.copy(), self.Y, weight, guard, Scratch(z)))
+            loss = mean_loss(row, z.copy(), self.Y, self.sample_weight, self.guard)
         return loss, self.score(theta, z, loss)

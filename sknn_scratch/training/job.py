@@ -120,7 +120,7 @@ class TrainingJob:
     X: NDArray
     """Inputs, (n, n_inputs); or a CSR matrix, in a stack of one."""
     Y: NDArray
-    """Targets, (n, n_outputs), 0 or 1, of theta's dtype."""
+    """Targets, (n, n_outputs), of theta's dtype."""
     sample_weight: NDArray | None
     """Weights of the rows, (n, 1) or (n, n_outputs), of theta's dtype; of the rows to learn from
     they are 1 on average. None if all are equal."""
@@ -132,7 +132,7 @@ class TrainingJob:
     guard: NDArray
     """Factor of the log loss in a guarded loss, (n_outputs,)."""
     baseline: float
-    """Loss of a network that does not look at X, and always predicts the frequencies."""
+    """Loss of a network that does not look at X, and always predicts the mean of the targets."""
     alpha: float
     """L2 penalty: adds alpha / 2 * |W|² / n to the loss of a batch of n rows."""
     weight_decay: float

@@ -1,0 +1,384 @@
+"""The regressor: its parameters, and what only a regressor has."""
+
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import MultiOutputMixin, RegressorMixin
+from sklearn.utils.metaestimators import available_if
+
+from sknn_scratch._compat import StrOptions, fit_context
+from sknn_scratch.estimator.base import MLP_SETTINGS, ScratchMLP, solver_is_stochastic
+from sknn_scratch.estimator.numeric_targets import (
+    TASK_OF_LOSS,
+    Regression,
+    numbers_of,
+    regression_of,
+)
+
+#: Settings that make a ScratchMLPRegressor an MLPRegressor with its defaults.
+MLP_REGRESSOR_SETTINGS: Mapping[str, Any] = MappingProxyType(
+    {**MLP_SETTINGS, "scale_targets": False, "loss": "squared_error"}
+)
+
+
+class ScratchMLPRegressor(MultiOutputMixin, RegressorMixin, ScratchMLP):
+    r"""Multilayer perceptron that predicts numbers, trained by backpropagation.
+
+    Features and targets are scaled inside (``scale_features``, ``scale_targets``). Then each layer
+    computes :math:`a_{l+1} = f(a_l W_l + b_l)`; the outputs, one for each column of y, are linear.
+    With the default loss, training minimises Huber's loss of the errors e of the scaled targets,
+
+    .. math:: \frac1n \sum_i \sum_c h(e_{ic}) + \frac{\alpha}{2n} \sum_l |W_l|^2 , \qquad
+        h(e) = \begin{cases} e^2 / 2 & |e| \le 1 \\ |e| - 1/2 & |e| > 1 \end{cases}
+
+    Parameters, methods and attributes are those of
+    :class:`sklearn.neural_network.MLPRegressor`, and a few more. With the settings in
+    ``sknn_scratch.MLP_REGRESSOR_SETTINGS``, the same ``random_state`` gives the same network as
+    ``MLPRegressor()``, up to rounding.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : int or sequence of int, default=(100, 50)
+        Units of each hidden layer. An empty sequence makes a linear model.
+    activation : {"identity", "logistic", "tanh", "relu"}, default="tanh"
+        Function of the hidden units. "logistic" is the sigmoid.
+    init : {"scaled", "glorot"}, default="scaled"
+        Initial weights. "scaled": units start on the scale at which they work, those of the first
+        layer look along few columns each and turn within the data. "glorot": uniform within
+        Glorot's bounds, as in MLPRegressor.
+    dtype : {"float32", "float64"}, NumPy type or None, default=None
+        What the network is computed in, and what its parameters are. None keeps float32 as it comes
+        and takes float64 for all else. float32 is faster, and exact enough for
+        most tables. A fit that goes on from another keeps the type of its parameters. "lbfgs"
+        searches in float64 and rounds at the end.
+    categorical_features : "from_dtype", array-like or None, default="from_dtype"
+        Which columns are categories: a mask of bool, their numbers or their names. "from_dtype":
+        those of words, truth values and types of categories in a frame of pandas, polars or
+        pyarrow, and those of words in a NumPy array of objects. None: all are numbers.
+        The network has an input for each level, and for a gap if there is one in ``fit``; of a
+        column with more than 40 levels the most frequent have inputs of their own, and all others
+        share one. What is no level in ``predict`` has none. ``input_names_`` names the inputs.
+    numerical_encoding : "piecewise_linear" or None, default=None
+        What becomes of numbers before they are scaled. "piecewise_linear": each column of more than
+        two values becomes one for each bin, which says what part of the bin a value has passed:
+        clip((x - start) / width, 0, 1). Bins lie between quantiles. It is another view of a table,
+        nearer to what trees see; several networks that have different views do better than each
+        alone. Not for a sparse X.
+    n_bins : int, default=4
+        Bins of the piecewise-linear encoding; fewer if quantiles are the same.
+    scale_features : bool, default=True
+        Whether the network sees X as it is, or with its columns centred (``mean_``), divided by
+        their standard deviation (``scale_``) and clipped smoothly: x / (1 + (x / 3.5)**4)**0.25.
+        Both are those of the values within bounds, so that values far out, such as a sentinel or a
+        slip of the unit, do not count. Columns of zeros and ones stay as they are; columns of which
+        at least half is zero are not centred, but divided by the root of the mean square of their
+        other values. A sparse X is seen as the same values dense. All rows given to ``fit`` count,
+        also those that it sets aside; a fit that goes on from another keeps its scaling.
+        ``partial_fit`` goes on learning it until 1,000 rows have come.
+    scale_targets : bool, default=True
+        Whether the network learns y as it is, or each of its columns centred (``target_mean_``) and
+        divided by its standard deviation (``target_scale_``). Both are those of the values within
+        bounds, so that targets far out do not count. Predictions are in the unit of y all the same.
+        With the loss "poisson", y is divided by its mean, and not centred. All rows given to
+        ``fit`` count, also those that it sets aside; a fit that goes on from another keeps its
+        scaling. ``partial_fit`` goes on learning it until 1,000 rows have come.
+    loss : {"huber", "squared_error", "poisson"}, default="huber"
+        What training minimises, summed over the columns of y.
+
+        - "huber": half of the squared error up to an error of 1, and from there on the error less
+          1/2. 1 is a standard deviation of y with ``scale_targets``, and a unit of y without.
+        - "squared_error": half of the squared error.
+        - "poisson": half of the Poisson deviance, for y that is not negative, such as counts. The
+          outputs are exponentials, so that predictions are positive.
+    alpha : float, default=0
+        Strength of the L2 penalty, which is divided by the number of rows: with weights, by their
+        effective number.
+    weight_decay : float or "auto", default="auto"
+        Decoupled weight decay: each update first multiplies the weights (not the biases) by
+        1 - learning rate * weight_decay. "auto" is such that this is 1 - 5 / max(n_samples, 250)
+        at the start, at the learning rate that "auto" would be, times the noise in the data: the
+        loss after the first quarter of the epochs, as a share of the loss of always predicting the
+        mean of y; until then nothing decays. ``weight_decay_`` tells what was
+        used. Not used by "lbfgs"; ``partial_fit`` measures no noise, and goes by that of an earlier
+        ``fit``, or does not decay.
+    input_dropout : float or "auto", default="auto"
+        Share of the columns that each update leaves out by chance. "auto" is
+        n_features / n_samples - 0.05, between 0 and 0.15, and 0 below 10 columns; weighted rows
+        count by their effective number. ``input_dropout_`` tells what was used; not used by
+        "lbfgs".
+    solver : {"lbfgs", "sgd", "adam"}, default="adam"
+        "sgd" and "adam" work on minibatches; "lbfgs" (SciPy's L-BFGS-B) on all rows at once, which
+        is often better for a few hundred rows.
+    batch_size : int, "auto" or "at_most_200", default="auto"
+        Rows of a minibatch. "auto" cuts the rows into batches of equal size, of about 64 rows;
+        "at_most_200" takes 200 rows, or all if there are fewer, as "auto" of MLPRegressor does.
+        ``batch_size_`` tells what was used.
+    shuffle : bool, default=True
+        Whether to put the rows into a new order before each epoch.
+    learning_rate : {"constant", "invscaling", "adaptive", "cosine"}, default="cosine"
+        How the learning rate goes on from ``learning_rate_init``.
+
+        - "constant": it stays.
+        - "invscaling" (sgd only): divided by ``(t_ + 1) ** power_t`` after each epoch.
+        - "adaptive" (sgd only): divided by 5 each time that training stalls.
+        - "cosine": half a cosine wave, down to zero at ``max_iter``. Training does not stop on a
+          plateau then, unless ``early_stopping`` is set. ``partial_fit`` has no planned end, and
+          goes on at ``learning_rate_init``.
+    learning_rate_init : float or "auto", default="auto"
+        Learning rate at the start. "auto" is 0.005 for "adam" and 0.05 for "sgd", and more below 40
+        hidden units, in proportion. Where ``max_iter`` allows "adam" fewer updates than "auto"
+        would at least, it is up to twice as much: multiplied by the cube root of how many times
+        fewer. ``learning_rate_init_`` tells what was used.
+    power_t : float, default=0.5
+        Exponent of "invscaling".
+    momentum : float, default=0.9
+        Momentum of "sgd".
+    nesterovs_momentum : bool, default=True
+        Whether the momentum is Nesterov's.
+    beta_1 : float, default=0.9
+        Decay of the running mean of the gradient of "adam".
+    beta_2 : float, default=0.95
+        Decay of the running mean of the squared gradient of "adam".
+    epsilon : float, default=1e-8
+        Keeps the quotient of "adam" finite.
+    max_fun : int, default=15000
+        Most evaluations of the loss by "lbfgs".
+    max_iter : int or "auto", default="auto"
+        Most epochs (for "lbfgs": iterations). "auto" means 60 epochs, but at most
+        30 * sqrt(n_samples) updates, and at least 250 (8,000 / n_units below 32 hidden units), and
+        up to 8 times as many with a ``learning_rate_init`` below what "auto" would be; 1,000
+        iterations for "lbfgs". ``n_iter_`` tells what was done.
+    tol : float, default=1e-4
+        Least gain that counts as progress: of the loss, or with ``early_stopping`` of the
+        validation score. For "lbfgs": largest component of the gradient at convergence.
+    n_iter_no_change : int or inf, default=10
+        Training has stalled after more than this many epochs without progress.
+    early_stopping : bool or "auto", default=False
+        Whether to stop when the validation score stalls, and to return to the parameters of the
+        best epoch. The rows for it are those given to ``fit`` as ``X_val``, or set aside from X.
+        "auto" stops early if ``X_val`` is given, or if X has more than 10,000 rows.
+    validation_fraction : float, default=0.1
+        Share of the rows set aside for ``early_stopping``.
+    scoring : str, callable or None, default=None
+        What the validation score is: R2 (None), minus the loss ("loss"), or a scorer of
+        scikit-learn (name or callable). Weights of the rows are passed on to it, if it takes them.
+    warm_start : bool, default=False
+        Whether ``fit`` goes on from the parameters of the last fit.
+    random_state : int, RandomState instance or None, default=None
+        Source of the initial weights, of the row order, and of the validation split.
+    verbose : bool or int, default=False
+        Whether to print one line an epoch.
+
+    Attributes
+    ----------
+    network_ : Network
+        The fitted network in one object: its shape, its parameters, and what X goes through first.
+        ``coefs_``, ``intercepts_``, ``mean_`` and ``scale_`` are read off it.
+    coefs_ : list of ndarray of shape (n_in, n_out)
+        Weights of each layer. Those of the first refer to the scaled features, those of the last to
+        the scaled targets.
+    intercepts_ : list of ndarray of shape (n_out,)
+        Biases of each layer.
+    mean_ : ndarray of shape (n_features,) or None
+        What is subtracted from each column; None without ``scale_features``.
+    scale_ : ndarray of shape (n_features,) or None
+        What each column is then divided by.
+    target_mean_ : ndarray of shape (n_outputs,) or None
+        What is subtracted from each column of y; None without ``scale_targets``.
+    target_scale_ : ndarray of shape (n_outputs,) or None
+        What each column of y is then divided by.
+    loss_ : float
+        Loss of the last epoch, of the scaled targets.
+    best_loss_ : float or None
+        Lowest loss of all epochs; None if training was to stop early.
+    loss_curve_ : list of float
+        Loss of each epoch: the mean over its rows before each update, penalty included.
+    validation_loss_curve_ : list of float or None
+        Loss on the validation rows after each epoch, without the penalty.
+    validation_scores_ : list of float or None
+        Score (see ``scoring``) on the validation rows after each epoch.
+    best_validation_score_ : float or None
+        Best of ``validation_scores_``.
+    best_iter_ : int or None
+        Epoch that the parameters are from, counted from 1, if training was to stop early.
+    n_iter_ : int
+        Epochs (iterations) of the last fit.
+    stop_reason_ : str
+        Why the last fit ended: "max_iter", "stalled" (no more progress), "callback" (one told it
+        to) or "interrupted" (Ctrl-C); of "lbfgs" "converged", or SciPy's words why it did not.
+    batch_size_ : int
+        Rows of a minibatch.
+    learning_rate_init_ : float
+        Learning rate at the start.
+    input_dropout_ : float
+        Share of the columns that each update left out.
+    weight_decay_ : float
+        Weight decay at the end of training.
+    t_ : int
+        Training rows that the solver has seen, each as often as it saw it.
+    n_layers_ : int
+        Layers, those of inputs and outputs included.
+    n_outputs_ : int
+        Outputs of the network.
+    out_activation_ : {"identity", "exp"}
+        Function of the outputs.
+    n_features_in_ : int
+        Columns of X.
+    feature_names_in_ : ndarray of shape (n_features,)
+        Names of the columns, if X had any that are strings.
+
+    See Also
+    --------
+    sklearn.neural_network.MLPRegressor : The estimator that this one can stand in for.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sknn_scratch import ScratchMLPRegressor
+    >>> X = np.linspace(0, 6, 200)[:, None]
+    >>> reg = ScratchMLPRegressor(random_state=0).fit(X, 20 + 5 * np.sin(X[:, 0]))
+    >>> reg.predict([[np.pi / 2], [np.pi]]).round().tolist()
+    [25.0, 20.0]
+    """
+
+    _task: Regression
+
+    # In a notebook scikit-learn describes parameters only beside a link to documentation. There is
+    # no page on the web to link to, so the link stays within the notebook.
+    _doc_link_module = "sknn_scratch"
+    _doc_link_template = "#{estimator_name}"
+
+    _parameter_constraints: ClassVar[dict[str, list]] = {
+        **ScratchMLP._parameter_constraints,
+        "scale_targets": ["boolean"],
+        "loss": [StrOptions(set(TASK_OF_LOSS))],
+    }
+
+    def __init__(
+        self,
+        hidden_layer_sizes: int | Sequence[int] = (100, 50),
+        activation: str = "tanh",
+        *,
+        init: str = "scaled",
+        dtype: str | type | None = None,
+        categorical_features: ArrayLike | str | None = "from_dtype",
+        numerical_encoding: str | None = None,
+        n_bins: int = 4,
+        scale_features: bool = True,
+        scale_targets: bool = True,
+        loss: str = "huber",
+        alpha: float = 0.0,
+        weight_decay: float | str = "auto",
+        input_dropout: float | str = "auto",
+        solver: str = "adam",
+        batch_size: int | str = "auto",
+        shuffle: bool = True,
+        learning_rate: str = "cosine",
+        learning_rate_init: float | str = "auto",
+        power_t: float = 0.5,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        beta_1: float = 0.9,
+        beta_2: float = 0.95,
+        epsilon: float = 1e-8,
+        max_fun: int = 15000,
+        max_iter: int | str = "auto",
+        tol: float = 1e-4,
+        n_iter_no_change: float = 10,
+        early_stopping: bool | str = False,
+        validation_fraction: float = 0.1,
+        scoring: str | Callable | None = None,
+        warm_start: bool = False,
+        random_state: int | np.random.RandomState | None = None,
+        verbose: bool | int = False,
+    ):
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.init = init
+        self.dtype = dtype
+        self.categorical_features = categorical_features
+        self.numerical_encoding = numerical_encoding
+        self.n_bins = n_bins
+        self.scale_features = scale_features
+        self.scale_targets = scale_targets
+        self.loss = loss
+        self.alpha = alpha
+        self.weight_decay = weight_decay
+        self.input_dropout = input_dropout
+        self.solver = solver
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.power_t = power_t
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.max_fun = max_fun
+        self.max_iter = max_iter
+        self.tol = tol
+        self.n_iter_no_change = n_iter_no_change
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.scoring = scoring
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @property
+    def target_mean_(self) -> NDArray | None:
+        """What is subtracted from each column of y."""
+        return self._read("target_mean_", lambda network: self._task.mean)
+
+    @property
+    def target_scale_(self) -> NDArray | None:
+        """What each column of y is then divided by."""
+        return self._read("target_scale_", lambda network: self._task.scale)
+
+    @available_if(solver_is_stochastic)
+    @fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> Self:
+        """Go on training for one epoch over the given rows.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Inputs.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Numbers to predict.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        self : estimator
+            The estimator after one more epoch. If it fails, it is left as it was.
+
+        Raises
+        ------
+        ValueError
+            As :meth:`fit`; if y has other columns than in the first call; if ``early_stopping`` is
+            set, as there is nothing to stop.
+        """
+        return self._partial_fit(self._find_task_of_part, X, y, sample_weight)
+
+    def _find_task(
+        self, y: NDArray, weight: NDArray | None, before: Any, *, part: bool = False
+    ) -> Regression:
+        scale_targets = self.scale_targets
+        return regression_of(
+            y, weight, before, loss=self.loss, scale_targets=scale_targets, part=part
+        )
+
+    def _find_task_of_part(self, y: NDArray, weight: NDArray | None, before: Any) -> Regression:
+        return self._find_task(y, weight, before, part=True)
+
+    def _checked_targets(self, y: NDArray) -> NDArray:
+        return numbers_of(y)
