@@ -1,8 +1,8 @@
-"""Networks as ONNX graphs: importing this module teaches skl2onnx to convert the classifier.
+"""Networks as ONNX graphs: importing this module teaches skl2onnx to convert the estimators.
 
-Afterwards ``skl2onnx.to_onnx`` converts it as it converts scikit-learn's own classifiers, alone, in
-a Pipeline or in a GridSearchCV, and with the same options: ``zipmap``, ``output_class_labels``
-and ``nocl``.
+Afterwards ``skl2onnx.to_onnx`` converts them as it converts those of scikit-learn, alone, in a
+Pipeline or in a GridSearchCV, and the classifier with the same options: ``zipmap``,
+``output_class_labels`` and ``nocl``.
 
 >>> import numpy as np
 >>> from onnxruntime import InferenceSession
@@ -18,8 +18,8 @@ and ``nocl``.
 ['even', 'odd', 'odd', 'even']
 
 A graph computes in the type of its input: float64 for ``DoubleTensorType``, float32 for all others.
-Features are centred and scaled in float64 in any case, as in ``predict_proba``, since a column that
-is far from zero loses its digits otherwise.
+Features are centred and scaled in float64 in any case, as in ``predict``, since a column that is
+far from zero loses its digits otherwise; and numbers are scaled back in float64, then rounded.
 """
 
 from collections.abc import Sequence
@@ -30,6 +30,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from sknn_scratch.estimator.classifier import ScratchMLPClassifier
+from sknn_scratch.estimator.regressor import ScratchMLPRegressor
 from sknn_scratch.network.features import BOUND, FAR_OUT, FeatureMap
 from sknn_scratch.network.levels import GAP, NO_LEVEL
 from sknn_scratch.network.model import Network
@@ -232,15 +233,30 @@ def _integers(graph: Graph, classes: Any) -> str:
     return graph.constant(classes, np.int64)
 
 
-def convert(scope: Any, operator: Any, container: Any) -> None:
+def type_of(operator: Any) -> type[np.floating]:
+    """Tell the type that a graph computes in: float64 if an input has it, else float32."""
+    double = any(isinstance(variable.type, DoubleTensorType) for variable in operator.inputs)
+    return np.float64 if double else np.float32
+
+
+def numbers_of_type(operator: Any, shape: list[int]) -> Any:
+    """Return skl2onnx's type of numbers of this shape, as a graph computes them."""
+    return (DoubleTensorType if type_of(operator) is np.float64 else FloatTensorType)(shape)
+
+
+def pre_activations(graph: Graph, operator: Any) -> str:
+    """Compute the pre-activations of the outputs of a fitted estimator, for X."""
+    estimator, dtype = operator.raw_operator, type_of(operator)
+    x = network_inputs(graph, estimator, operator.inputs, dtype)
+    return outputs(graph, estimator.network_, x, dtype)
+
+
+def convert_classifier(scope: Any, operator: Any, container: Any) -> None:
     """Write the graph of a fitted classifier, from its input to labels and probabilities."""
     clf, graph = operator.raw_operator, Graph(scope, container)
     label, probabilities = (variable.full_name for variable in operator.outputs)
-    dtype = np.float64 if _in_double_precision(operator) else np.float32
-
-    network = clf.network_
-    x = network_inputs(graph, clf, operator.inputs, dtype)
-    z = outputs(graph, network, x, dtype)
+    network, dtype = clf.network_, type_of(operator)
+    z = pre_activations(graph, operator)
     if network.architecture.sizes[-1] == 1:
         z = graph.node("Concat", graph.node("Neg", z), z, axis=1)
     if network.architecture.output == "softmax":
@@ -260,18 +276,35 @@ def convert(scope: Any, operator: Any, container: Any) -> None:
         graph.node("Gather", names, best, result=label)
 
 
-def _in_double_precision(operator: Any) -> bool:
-    return any(isinstance(variable.type, DoubleTensorType) for variable in operator.inputs)
+def convert_regressor(scope: Any, operator: Any, container: Any) -> None:
+    """Write the graph of a fitted regressor, from its input to numbers in the unit of y."""
+    task, graph = operator.raw_operator._task, Graph(scope, container)
+    result = operator.outputs[0].full_name
+    y = pre_activations(graph, operator)
+    if task.mean is not None:
+        y = graph.cast(y, np.float64)
+    if task.output == "exp":
+        y = graph.node("Exp", y)
+    if task.mean is not None:
+        y = graph.node("Mul", y, graph.constant(task.scale, np.float64))
+        y = graph.node("Add", y, graph.constant(task.mean, np.float64))
+    graph.cast(y, type_of(operator), result=result)
 
 
-def set_output_types(operator: Any) -> None:
+def set_regressor_types(operator: Any) -> None:
+    """Tell skl2onnx the type and shape of the numbers."""
+    n = operator.inputs[0].get_first_dimension()
+    shape = [n, operator.raw_operator.n_outputs_]
+    operator.outputs[0].set_type(numbers_of_type(operator, shape))
+
+
+def set_classifier_types(operator: Any) -> None:
     """Tell skl2onnx the types and shapes of labels and probabilities."""
     clf, (label, probabilities) = operator.raw_operator, operator.outputs
     n = operator.inputs[0].get_first_dimension()
     classes = get_label_classes(operator.scope_inst, clf)
     shape = [n, len(classes)]
-    precision = DoubleTensorType if _in_double_precision(operator) else FloatTensorType
-    probabilities.set_type(precision(shape))
+    probabilities.set_type(numbers_of_type(operator, shape))
     if clf._task.is_multilabel:
         label.set_type(Int64TensorType(shape))
     elif all(isinstance(name, str) for name in classes):
@@ -285,11 +318,15 @@ def set_output_types(operator: Any) -> None:
 update_registered_converter(
     ScratchMLPClassifier,
     "SknnScratchMLPClassifier",
-    set_output_types,
-    convert,
+    set_classifier_types,
+    convert_classifier,
     options={
         "zipmap": [True, False, "columns"],
         "output_class_labels": [False, True],
         "nocl": [True, False],
     },
+)
+
+update_registered_converter(
+    ScratchMLPRegressor, "SknnScratchMLPRegressor", set_regressor_types, convert_regressor
 )

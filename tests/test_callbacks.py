@@ -26,7 +26,7 @@ from joblib import parallel_config
 from jobs import make_job
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
-from sklearn.datasets import load_breast_cancer, load_digits, load_iris
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris
 from sklearn.ensemble import VotingClassifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
@@ -36,7 +36,7 @@ from sklearn.preprocessing import StandardScaler
 from test_main import locked_folder
 
 import sknn_scratch
-from sknn_scratch import ScratchMLPClassifier
+from sknn_scratch import ScratchMLPClassifier, ScratchMLPRegressor
 from sknn_scratch.callbacks.checkpoint import NOTES, Checkpoint
 from sknn_scratch.training.grouping import stack_key
 from sknn_scratch.training.loop import train
@@ -131,7 +131,7 @@ def assert_same_fit(a, b):
 WITHOUT = """
     import sys, sklearn.model_selection, sklearn.pipeline
     sys.modules["sklearn.callback"] = None  # makes its import fail
-    from sknn_scratch import ScratchMLPClassifier
+    from sknn_scratch import ScratchMLPClassifier, ScratchMLPRegressor
     clf = ScratchMLPClassifier((2,), max_iter=1, random_state=0)
     clf.fit([[0], [1]], [0, 1]).partial_fit([[0], [1]], [0, 1])
     try:
@@ -444,6 +444,25 @@ def test_a_resumed_fit_ends_where_one_does_that_nobody_interrupted(tmp_path, set
 
 
 @needs_protocol
+@pytest.mark.parametrize("columns", [1, 2])
+@pytest.mark.parametrize("loss", ["huber", "poisson"])
+def test_a_resumed_fit_of_a_regressor(tmp_path, loss, columns):
+    def make():
+        return ScratchMLPRegressor((20, 10), loss=loss, max_iter=25, random_state=0)
+
+    X, y = load_diabetes(return_X_y=True)
+    y = y if columns == 1 else np.column_stack([y, X[:, 0] + 1])
+    whole = fit(make(), X, y)
+    resumed, recorder = killed_and_resumed(make, tmp_path / "run", X, y)
+    assert_same_fit(whole, resumed)
+    assert_array_equal(whole.predict(X), resumed.predict(X))
+    seen = [fitted for fitted in recorder.fitted if fitted is not None]
+    assert_array_equal(seen[-1].predict(X), whole.predict(X))
+    with pytest.raises(ValueError, match=r"is a checkpoint of another fit: y was float64"):
+        fit(make().set_callbacks(Checkpoint(tmp_path / "run")), X, 2 * y)
+
+
+@needs_protocol
 @pytest.mark.parametrize("case", ["weights", "own validation", "sparse", "labels", "generator"])
 def test_whatever_the_data_are(tmp_path, case):
     X, y, more, settings = X_digits, y_digits, {}, {}
@@ -476,7 +495,7 @@ def test_whatever_the_data_are(tmp_path, case):
 KILLED = """
     import sys, time, warnings
     from sklearn.datasets import load_digits
-    from sknn_scratch import ScratchMLPClassifier
+    from sknn_scratch import ScratchMLPClassifier, ScratchMLPRegressor
     from sknn_scratch.callbacks.checkpoint import Checkpoint
 
     class Slow:

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import skops.io
 from numpy.testing import assert_array_equal
-from sklearn.datasets import load_breast_cancer, load_digits, load_iris
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sknn_scratch import ScratchMLPClassifier
+from sknn_scratch import ScratchMLPClassifier, ScratchMLPRegressor
 
 CANCER, IRIS = (load(return_X_y=True, as_frame=True) for load in (load_breast_cancer, load_iris))
 DIGITS, DIGIT = load_digits(return_X_y=True)
@@ -97,3 +97,24 @@ def test_fitted_state_is_arrays_and_builtins_in_a_few_classes(fit):
     own = parts(state) - known
     ours([f"{cls.__module__}.{cls.__qualname__}" for cls in (type(clf), *own)])
     assert all(dataclasses.is_dataclass(cls) for cls in own)
+
+
+@pytest.mark.parametrize("loss", ["huber", "poisson"])
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_a_regressor(method, loss):
+    X, y = load_diabetes(return_X_y=True)
+    one = getattr(ScratchMLPRegressor(20, loss=loss, random_state=0), method)(X, y)
+    written = skops.io.dumps(one)
+    types = skops.io.get_untrusted_types(data=written)
+    names = {name.rpartition(".")[-1] for name in types}
+    positive = "Positive" if loss == "poisson" else ""
+    assert names == set(PARTS) - {"ScratchMLPClassifier"} | {
+        "ScratchMLPRegressor",
+        f"{positive}Regression",
+        f"{positive}TargetScaling",
+    }
+    two = skops.io.loads(written, trusted=types)
+    for reg in (one, two):
+        reg.partial_fit(X, y)
+    assert_array_equal(one.predict(X), two.predict(X))
+    assert one.target_scale_ == two.target_scale_

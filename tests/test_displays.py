@@ -3,6 +3,7 @@
 import runpy
 import subprocess
 import sys
+import warnings
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,14 +11,14 @@ import numpy as np
 import pytest
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_digits, load_iris, make_moons, make_multilabel_classification
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_validate
-from sklearn.neural_network import MLPClassifier
+from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from sknn_scratch import ScratchMLPClassifier
+from sknn_scratch import ScratchMLPClassifier, ScratchMLPRegressor
 from sknn_scratch.displays import LossCurve, LossCurveDisplay, NetworkDisplay
 
 # Skipping also keeps quiet about what old versions of matplotlib import.
@@ -456,6 +457,30 @@ def test_outputs_for_labels_are_numbered():
     X, Y = make_multilabel_classification(20, 3, n_classes=4, random_state=0)
     clf = ScratchMLPClassifier((2,), max_iter=1, random_state=0).fit(X, Y)
     assert NetworkDisplay.from_estimator(clf).output_names == ["y0", "y1", "y2", "y3"]
+
+
+@pytest.mark.parametrize("cls", [ScratchMLPRegressor, MLPRegressor])
+def test_outputs_for_numbers_are_numbered(cls):
+    X, Y = np.random.RandomState(0).normal(size=(2, 20, 3))
+    network = cls(hidden_layer_sizes=(4,), max_iter=2, random_state=0)
+    for y, names in ((Y[:, 0], ["y"]), (Y, ["y0", "y1", "y2"])):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            network.fit(X, y)
+        display = NetworkDisplay.from_estimator(network)
+        assert display.output_names == names
+        assert LossCurveDisplay.from_estimator(network).lines_[""]["loss"] is not None
+
+
+@pytest.mark.parametrize("loss", ["huber", "poisson"])
+def test_outputs_for_numbers_are_pictures_from_the_least_to_the_greatest(loss):
+    X = np.random.RandomState(0).normal(size=(200, 2))
+    y = 100 + 20 * X[:, 0]
+    network = ScratchMLPRegressor((4,), loss=loss, random_state=0).fit(X, y)
+    *_, (picture,) = NetworkDisplay.from_estimator(network).pictures
+    assert (picture.min(), picture.max()) == (0, 1)
+    assert (np.diff(picture[:, 4:-4], axis=1) > 0).mean() > 0.95  # y grows from left to right
+    assert np.abs(np.diff(picture, axis=0)).mean() < 0.2 * np.abs(np.diff(picture, axis=1)).mean()
 
 
 def test_inputs_have_the_names_of_columns():

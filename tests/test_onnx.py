@@ -27,7 +27,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, StandardScaler, minmax_scale
 
 import sknn_scratch.onnx  # noqa: F401
-from sknn_scratch import ScratchMLPClassifier
+from sknn_scratch import ScratchMLPClassifier, ScratchMLPRegressor
 from sknn_scratch.network.activations import ACTIVATIONS
 
 DIGITS, DIGIT = load_digits(return_X_y=True)
@@ -218,6 +218,37 @@ def test_class_numbers_that_onnx_does_not_have(large):
     number, p = run(model, X, options={"nocl": True, **ARRAYS})
     assert_array_equal(model.classes_[number], model.predict(X))
     assert_allclose(p, model.predict_proba(X), atol=1e-9)
+
+
+# ---------------------------------------------------------------- numbers
+
+
+@pytest.mark.parametrize("dtype", CLOSE)
+@pytest.mark.parametrize("scale_targets", [True, False])
+@pytest.mark.parametrize("loss", ["huber", "squared_error", "poisson"])
+@pytest.mark.parametrize("n_outputs", [1, 3])
+def test_numbers(n_outputs, loss, scale_targets, dtype):
+    X = IRIS[0][:, :2].astype(dtype)
+    y = IRIS[0][:, 2] if n_outputs == 1 else IRIS[0][:, 1:] * [1, 2, 3]
+    model = ScratchMLPRegressor(
+        20, loss=loss, scale_targets=scale_targets, dtype=dtype, random_state=0
+    ).fit(X, y)
+    (found,) = run(model, X)
+    expected = model.predict(X)
+    assert found.dtype == dtype
+    assert found.shape == (len(X), n_outputs)
+    assert_allclose(found.reshape(expected.shape), expected, rtol=10 * CLOSE[dtype])
+    assert (expected.std(axis=0) > 0.1).all(), "a network that has learnt nothing is no test"
+
+
+def test_numbers_far_from_zero_of_a_pipeline():
+    X, y = IRIS32[:, :2], 1e6 + IRIS32[:, 2].astype(float)
+    model = GridSearchCV(
+        make_pipeline(MinMaxScaler(), ScratchMLPRegressor(20, random_state=0)), {"memory": [None]}
+    ).fit(X, y)
+    (found,) = run(model, X)
+    assert_allclose(found[:, 0], model.predict(X), rtol=1e-6)
+    assert np.corrcoef(found[:, 0], y)[0, 1] > 0.9
 
 
 # ---------------------------------------------------------------- bad input

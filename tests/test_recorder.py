@@ -30,7 +30,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import sknn_scratch
-from sknn_scratch import Checkpoint, LearningRecorder, ScratchMLPClassifier
+from sknn_scratch import (
+    Checkpoint,
+    LearningRecorder,
+    ScratchMLPClassifier,
+    ScratchMLPRegressor,
+)
 from sknn_scratch.datasets import load_penguins
 from sknn_scratch.page.content import MOST_PICTURES, content_of, inputs_of, shown_units
 from sknn_scratch.page.recording import MOST_ROWS, MOST_VALUES, rows_to_keep
@@ -191,6 +196,10 @@ def test_a_search_and_other_estimators_are_refused():
         GridSearchCV(clf, {}, cv=2, error_score="raise").fit(*MOONS)
     with pytest.raises(TypeError, match="not of a LogisticRegression"):
         LogisticRegression().set_callbacks(LearningRecorder()).fit(*MOONS)
+    with pytest.raises(
+        TypeError, match="whose probabilities its page shows, not of a ScratchMLPReg"
+    ):
+        ScratchMLPRegressor().set_callbacks(LearningRecorder()).fit(*MOONS)
 
 
 def test_the_last_step_of_a_pipeline_is_followed():
@@ -205,7 +214,12 @@ WITHOUT = """
     import sys, sklearn.model_selection, sklearn.pipeline
     sys.modules["sklearn.callback"] = None  # makes its import fail
     import numpy as np
-    from sknn_scratch import Checkpoint, LearningRecorder, ScratchMLPClassifier
+    from sknn_scratch import (
+    Checkpoint,
+    LearningRecorder,
+    ScratchMLPClassifier,
+    ScratchMLPRegressor,
+)
     X, y = np.array([[0, 0], [0, 1], [1, 0], [1, 1]]), [0, 1, 1, 0]
     recorder = LearningRecorder()
     clf = ScratchMLPClassifier((4,), max_iter=9, random_state=0)

@@ -22,7 +22,13 @@ from joblib.externals.loky import get_reusable_executor
 from jobs import make_job
 from numpy.testing import assert_allclose
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
+from sklearn.datasets import (
+    load_breast_cancer,
+    load_diabetes,
+    load_digits,
+    load_iris,
+    load_wine,
+)
 from sklearn.ensemble import BaggingClassifier, VotingClassifier
 from sklearn.exceptions import FitFailedWarning
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
@@ -38,7 +44,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
-from sknn_scratch import ScratchMLPClassifier
+from sknn_scratch import ScratchMLPClassifier, ScratchMLPRegressor
 from sknn_scratch.network.activations import ACTIVATIONS, Activation
 from sknn_scratch.parallel.backend import StackedBackend
 from sknn_scratch.parallel.meeting import Limits
@@ -182,6 +188,31 @@ def test_a_search_gives_the_same_results(trained, load, changes, weighted, scori
             name = f"split{split}_test_{metric}"
             expected, found = plain.cv_results_[name], together.cv_results_[name]
             assert_allclose(found, expected, rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize(
+    "changes, n_outputs",
+    [
+        ({}, 1),
+        ({"loss": "poisson", "early_stopping": True, "n_iter_no_change": 3}, 1),
+        ({"loss": "squared_error", "solver": "sgd", "scale_targets": False}, 2),
+        ({"input_dropout": 0.1, "alpha": 0.1}, 2),
+    ],
+)
+def test_a_search_of_regressors_gives_the_same_results(trained, changes, n_outputs):
+    X, y = load_diabetes(return_X_y=True)
+    Y = y if n_outputs == 1 else np.column_stack([y / 100, X[:, 0]])
+    model = ScratchMLPRegressor((4,), max_iter=15, batch_size=64, random_state=0, **changes)
+    settings = {"scoring": ["r2", "neg_mean_absolute_error"], "refit": "r2"}
+    plain, together = (search(model, **settings).fit(X, Y), search(model, **settings))
+    assert trained == []
+    with stacked("stacked"):
+        together.fit(X, Y)
+    assert sum(trained) == 12
+    assert max(trained) > 1
+    for name in ("mean_test_r2", "mean_test_neg_mean_absolute_error"):
+        assert_allclose(together.cv_results_[name], plain.cv_results_[name], rtol=1e-9)
+    assert together.best_params_ == plain.best_params_
 
 
 @pytest.mark.parametrize("early_stopping", [False, True])

@@ -57,7 +57,7 @@ class Checkpoint(JobFollower):
         When fit begins: if the file cannot be written, is damaged, is not a checkpoint, or is one
         of another fit; or if the fit cannot be resumed.
     TypeError
-        When fit begins, if it is not that of a ScratchMLPClassifier.
+        When fit begins, if it is not that of a ScratchMLPClassifier or ScratchMLPRegressor.
 
     Warns
     -----

@@ -96,8 +96,8 @@ class JobFollower:
         name = type(self).__name__
         if not isinstance(estimator, CallbackSupport):
             raise TypeError(
-                f"{name} follows the fit of a ScratchMLPClassifier, not of a "
-                f"{type(estimator).__name__}. Set it on the network itself, as in "
+                f"{name} follows the fit of a ScratchMLPClassifier or ScratchMLPRegressor, not of "
+                f"a {type(estimator).__name__}. Set it on the network itself, as in "
                 f"pipeline[-1].set_callbacks({name}(...))."
             )
         if context.task_name != "fit":

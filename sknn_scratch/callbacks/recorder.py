@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.base import is_classifier
 from sklearn.exceptions import NotFittedError
 
 from sknn_scratch._compat import Interval, InvalidParameterError
@@ -78,6 +79,11 @@ class LearningRecorder(JobFollower):
         if not allowed.is_satisfied_by(self.max_frames):
             raise InvalidParameterError(
                 f"max_frames of LearningRecorder must be {allowed}; got {self.max_frames!r}."
+            )
+        if not is_classifier(estimator):
+            raise TypeError(
+                "LearningRecorder follows the fit of a ScratchMLPClassifier, whose probabilities "
+                f"its page shows, not of a {type(estimator).__name__}."
             )
         self.check_one_fit(
             estimator,

@@ -32,8 +32,8 @@ def fitted_network(estimator: Any, attribute: str) -> tuple[Any, Pipeline | None
     check_is_fitted(network)
     if not hasattr(network, attribute):
         raise TypeError(
-            f"{network!r} has no {attribute}. Pass a fitted ScratchMLPClassifier, or a Pipeline or "
-            "a search with refit=True that ends in one."
+            f"{network!r} has no {attribute}. Pass a fitted ScratchMLPClassifier or "
+            "ScratchMLPRegressor, or a Pipeline or a search with refit=True that ends in one."
         )
     return network, before
 

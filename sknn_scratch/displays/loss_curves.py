@@ -73,9 +73,10 @@ class LossCurveDisplay:
         Parameters
         ----------
         estimators : mapping of {name: estimator}
-            By the name that the legend shall show, each a ScratchMLPClassifier (or what else has a
-            ``loss_curve_``, such as MLPClassifier), or a Pipeline or a search that ends in one. For
-            those of ``cross_validate(..., return_estimator=True)``, it is
+            By the name that the legend shall show, each a ScratchMLPClassifier or
+            ScratchMLPRegressor (or what else has a ``loss_curve_``, such as MLPClassifier), or a
+            Pipeline or a search that ends in one. For those of
+            ``cross_validate(..., return_estimator=True)``, it is
             ``dict(enumerate(results["estimator"]))``.
         **plot : dict
             Parameters of :meth:`plot`.

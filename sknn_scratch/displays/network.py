@@ -43,7 +43,8 @@ class NetworkDisplay:
         Names of the inputs and of the outputs.
     pictures : list of ndarray of shape (n_units, height, width), default=None
         What the units of each layer see of the plane of two inputs, inputs and outputs included,
-        from -1 to 1. The first line is at the bottom.
+        from -1 to 1, and outputs from 0 to 1: probabilities, or numbers from the least to the
+        greatest in the plane. The first line is at the bottom.
 
     Attributes
     ----------
@@ -88,12 +89,15 @@ class NetworkDisplay:
 
         Inputs have the names of ``input_names_``, or those that the steps before the network give
         them, or else x0, x1, ...; outputs have those of ``classes_``, the one output of a
-        network for two classes that of the second, and outputs for labels are y0, y1, ...
+        network for two classes that of the second, and outputs for labels or numbers are y0, y1,
+        ..., or y if there is one number.
 
         Parameters
         ----------
         estimator : object
-            ScratchMLPClassifier (or MLPClassifier), or a Pipeline or a search that ends in one.
+            ScratchMLPClassifier or ScratchMLPRegressor (or those of scikit-learn), or a Pipeline or
+            a search that ends in one. Its weights are drawn as they are: those of the first layer
+            refer to scaled features, those of a regressor's last to scaled targets.
         **plot : dict
             Parameters of :meth:`plot`.
 
@@ -118,14 +122,11 @@ class NetworkDisplay:
             features = getattr(network, "input_names_", of_columns)
         if features is None:
             features = [f"x{i}" for i in range(len(network.coefs_[0]))]
-        outputs = [c if isinstance(c, str) else f"y = {c}" for c in network.classes_.tolist()]
-        if network.out_activation_ == "logistic" and network.n_outputs_ > 1:
-            outputs = [f"y{i}" for i in range(network.n_outputs_)]
         return cls(
             coefs=network.coefs_,
             intercepts=network.intercepts_,
             feature_names=list(features),
-            output_names=outputs[-network.n_outputs_ :],
+            output_names=_output_names(network),
             pictures=_pictures_of(network),
         ).plot(**plot)
 
@@ -222,7 +223,12 @@ def _pictures_of(network: Any) -> list[NDArray] | None:
     hidden = fitted.hidden_activations(points)
     if network.activation != "logistic":
         hidden = [a / np.maximum(np.abs(a).max(axis=0), 1e-300) for a in hidden]
-    outputs = fitted.probabilities(points)[:, -network.n_outputs_ :]
+    if hasattr(network, "classes_"):
+        outputs = fitted.probabilities(points)[:, -network.n_outputs_ :]
+    else:  # from the least number in the plane to the greatest
+        outputs = fitted.outputs(points)
+        outputs -= outputs.min(axis=0)
+        outputs /= np.maximum(outputs.max(axis=0), 1e-300)
     inputs = np.column_stack([np.linspace(-1, 1, PICTURE)] * 2)
     seen = np.meshgrid(*inputs.T)
     layers = [np.column_stack([part.ravel() for part in seen]), *hidden, outputs]
@@ -237,3 +243,12 @@ def _plane_of(network: Any) -> tuple[NDArray, NDArray]:
     as_it_is = (network.mean_ == 0) & (network.scale_ == 1)
     low = np.where(as_it_is, -0.25, network.mean_ - 2.5 * network.scale_)
     return low, np.where(as_it_is, 1.25, network.mean_ + 2.5 * network.scale_)
+
+
+def _output_names(network: Any) -> list[str]:
+    """Name the outputs of a fitted estimator: classes, or the columns of y."""
+    n = network.n_outputs_
+    if hasattr(network, "classes_") and not (network.out_activation_ == "logistic" and n > 1):
+        names = [c if isinstance(c, str) else f"y = {c}" for c in network.classes_.tolist()]
+        return names[-n:]
+    return ["y"] if n == 1 else [f"y{i}" for i in range(n)]
