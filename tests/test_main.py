@@ -14,15 +14,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from sklearn.base import clone
-from sklearn.datasets import load_iris
+from sklearn.datasets import load_diabetes, load_iris
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import accuracy_score
-from sklearn.model_selection import StratifiedKFold
-from sklearn.neural_network import MLPClassifier
+from sklearn.model_selection import StratifiedKFold, train_test_split
+from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sknn_scratch import ScratchMLPClassifier
+from sknn_scratch import ScratchMLPClassifier, ScratchMLPRegressor
 from sknn_scratch.demonstration import command, experiments, pictures
 
 SEED = 0
@@ -166,6 +166,17 @@ def test_the_page_is_written_and_named(run):
     printed, page = run
     assert printed.splitlines()[-1] == f"   {page}"
     assert "<title>A network with four hidden units learns XOR</title>" in page.read_text()
+
+
+def test_the_regressors_are_as_good_as_they_say(printed):
+    X, y = load_diabetes(return_X_y=True)
+    X, X_held_out, y, y_held_out = train_test_split(X, y, random_state=SEED)
+    assert "4. A number to predict: diabetes, 331 rows, 111 more held out" in printed
+    for model in (ScratchMLPRegressor(random_state=SEED), MLPRegressor(random_state=SEED)):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            score = model.fit(X, y).score(X_held_out, y_held_out)
+        assert f"   {type(model).__name__:<20}   R2 {score:5.2f}\n" in printed
 
 
 # ---------------------------------------------------------------- parts

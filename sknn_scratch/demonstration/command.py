@@ -14,6 +14,7 @@ from sknn_scratch.demonstration.experiments import (
     load_table,
     print_heading_of_tables,
     print_notes_on_tables,
+    print_numbers,
     print_search,
     print_table,
     print_xor,
@@ -161,8 +162,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     reports = [run_search(table, arguments.seed, stacked=stacked) for stacked in (False, True)]
     print_search(table, reports)
     print()
+    print_numbers(arguments.seed)
+    print()
     page = write_page(run, arguments.page)
-    print("4. A page on which the network of XOR learns. Open it in a browser:")
+    print("5. A page on which the network of XOR learns. Open it in a browser:")
     print()
     print(f"   {page}")
     if arguments.plots is not None:

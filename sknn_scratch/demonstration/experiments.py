@@ -10,16 +10,16 @@ import numpy as np
 from joblib import parallel_config
 from numpy.typing import NDArray
 from sklearn.compose import make_column_transformer
-from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris, load_wine
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.impute import SimpleImputer
-from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_validate
-from sklearn.neural_network import MLPClassifier
+from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_validate, train_test_split
+from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from threadpoolctl import threadpool_limits
 
-from sknn_scratch import LearningRecorder, ScratchMLPClassifier
+from sknn_scratch import LearningRecorder, ScratchMLPClassifier, ScratchMLPRegressor
 from sknn_scratch.datasets import load_penguins
 
 # As in the post: the third input is 1 in every row.
@@ -290,3 +290,18 @@ def score_grid(search: GridSearchCV) -> NDArray:
         for params, score in zip(results["params"], results["mean_test_score"], strict=True)
     }
     return np.array([[scores[units, rate] for rate in LEARNING_RATES] for units in HIDDEN_UNITS])
+
+
+# ---------------------------------------------------------------- a number
+
+
+def print_numbers(seed: int) -> None:
+    """Fit both regressors as they come, and print how good they are on rows held out."""
+    X, y = load_diabetes(return_X_y=True)
+    X, X_held_out, y, y_held_out = train_test_split(X, y, random_state=seed)
+    print(f"4. A number to predict: diabetes, {len(y)} rows, {len(X_held_out)} more held out")
+    print()
+    for model in (ScratchMLPRegressor(random_state=seed), MLPRegressor(random_state=seed)):
+        with counted_warnings():
+            score = model.fit(X, y).score(X_held_out, y_held_out)
+        print(f"   {type(model).__name__:<20}   R2 {score:5.2f}")
