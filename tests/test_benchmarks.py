@@ -214,16 +214,19 @@ def test_shapes(load):
         "deep": (10000, 30, (128, 128), 2, 256),
         "mnist-size": (10000, 784, (256, 128), 10, 256),
         "big": (8000, 784, (1024, 1024), 10, 512),
+        "number": (20000, 30, (100,), 0, 200),
+        "number-deep": (5000, 30, (100, 50), 0, 64),
     }
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.parametrize("name", ["xor", "iris", "cancer"])
+@pytest.mark.parametrize("name", ["xor", "iris", "cancer", "number-deep"])
 def test_all_fits_do_the_work_that_is_counted(load, name):
     script = load("fit_speed")
     case = script.CASES[name]
     X, y = script.data(case, "float64")
-    assert (X.shape, len(np.unique(y))) == ((case.rows, case.features), case.classes)
+    assert X.shape == (case.rows, case.features)
+    assert len(np.unique(y)) == (case.classes or case.rows)
     models = script.our_estimator(case, 7), script.their_estimator(case, 7)
     for model in models:
         model.fit(X, y)
@@ -254,7 +257,7 @@ def test_other_work_is_noticed(load):
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("classes", [0, 2, 3])
 def test_the_pytorch_loop_does_the_same_work(load, monkeypatch, classes):
     """From our weights, with the rows in the order in which they are, it arrives where we do."""
     torch = pytest.importorskip("torch")

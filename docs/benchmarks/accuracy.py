@@ -128,6 +128,9 @@ METRICS = {
     "seconds": "Seconds of a fit",
 }
 
+#: Metrics of which differences are shown, and what they are called there.
+COMPARED = {"brier": "Brier score", "log_loss": "log loss", "balanced": "balanced accuracy"}
+
 BUNDLED = ("iris", "wine", "breast_cancer", "digits")
 
 
@@ -240,48 +243,54 @@ def measure(X: pd.DataFrame, y: NDArray, makers: dict[str, Make], options: Any) 
 # ---------------------------------------------------------------- report
 
 
-def report(results: Results) -> list[str]:
-    """Lines of the report: means, differences from the first model, each set."""
+def report(
+    results: Results, metrics: dict[str, str] = METRICS, compared: dict[str, str] = COMPARED
+) -> list[str]:
+    """Lines of the report: means, differences from the first model, each set.
+
+    Of the metrics compared, the first is the better the lower.
+    """
     models = list(next(iter(results.values())))
     means = {
         metric: np.array(
             [[np.mean([s[metric] for s in found[m]]) for m in models] for found in results.values()]
         )
-        for metric in METRICS
+        for metric in metrics
     }
     rows = [
-        [model, *(f"{means[metric][:, i].mean():.4f}" for metric in METRICS)]
+        [model, *(f"{means[metric][:, i].mean():.4f}" for metric in metrics)]
         for i, model in enumerate(models)
     ]
-    lines = [f"## Means over {len(results)} sets", *table(["model", *METRICS.values()], rows)]
+    lines = [f"## Means over {len(results)} sets", *table(["model", *metrics.values()], rows)]
     peers = [i for i, model in enumerate(models) if model not in OURS]
+    first = next(iter(compared))
     if peers:
-        best = means["brier"][:, peers].min(axis=1)
+        best = means[first][:, peers].min(axis=1)
         for i, row in enumerate(rows):
-            behind = np.maximum(means["brier"][:, i] - best, 0).mean()
+            behind = np.maximum(means[first][:, i] - best, 0).mean()
             row.append("" if i in peers else f"{behind:.4f}")
-        lines = lines[:1] + table(["model", *METRICS.values(), "behind the best peer"], rows)
+        lines = lines[:1] + table(["model", *metrics.values(), "behind the best peer"], rows)
     rows = []
     for i, model in enumerate(models[1:], 1):
         row = [model]
-        for metric in ("brier", "log_loss", "balanced"):
+        for metric in compared:
             gaps = means[metric][:, i] - means[metric][:, 0]
             error = gaps.std(ddof=1) / np.sqrt(len(gaps)) if len(gaps) > 1 else np.nan
             row.append(f"{gaps.mean():+.4f} ± {error:.4f}")
-        gaps = means["brier"][:, i] - means["brier"][:, 0]
+        gaps = means[first][:, i] - means[first][:, 0]
         rows.append([*row, f"{(gaps > 0).sum()}", f"{(gaps < 0).sum()}"])
     if rows:
-        header = ["model", "Brier score", "log loss", "balanced accuracy"]
-        header += [f"sets with a better Brier score of {models[0]}", "with a worse"]
+        header = ["model", *compared.values()]
+        header += [f"sets with a better {compared[first]} of {models[0]}", "with a worse"]
         lines += [f"## Differences from {models[0]}", *table(header, rows)]
-    for metric, title in METRICS.items():
+    for metric, title in metrics.items():
         values = zip(results, means[metric], strict=True)
         rows = [[name, *(f"{value:.4f}" for value in row)] for name, row in values]
         lines += [f"## {title}", *table(["set", *models], rows)]
     return lines
 
 
-def changed(settings: Sequence[str]) -> tuple[str, Make]:
+def changed(settings: Sequence[str], cls: type = ScratchMLPClassifier) -> tuple[str, Make]:
     """Name and maker of our estimator with parameters set as in PARAM=VALUE."""
     given: dict[str, Any] = {}
     for name, _, value in (setting.partition("=") for setting in settings):
@@ -289,8 +298,8 @@ def changed(settings: Sequence[str]) -> tuple[str, Make]:
             given[name] = ast.literal_eval(value)
         except (SyntaxError, ValueError):
             given[name] = value
-    ScratchMLPClassifier().set_params(**given)  # complains of an unknown name before all fits
-    return ", ".join(settings), lambda seed: ScratchMLPClassifier(random_state=seed, **given)
+    cls().set_params(**given)  # complains of an unknown name before all fits
+    return ", ".join(settings), lambda seed: cls(random_state=seed, **given)
 
 
 def arguments() -> argparse.Namespace:

@@ -35,11 +35,16 @@ import scipy
 import sklearn
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.neural_network import MLPClassifier
+from sklearn.neural_network import MLPClassifier, MLPRegressor
 from threadpoolctl import threadpool_info
 
 import sknn_scratch
-from sknn_scratch import MLP_CLASSIFIER_SETTINGS, ScratchMLPClassifier
+from sknn_scratch import (
+    MLP_CLASSIFIER_SETTINGS,
+    MLP_REGRESSOR_SETTINGS,
+    ScratchMLPClassifier,
+    ScratchMLPRegressor,
+)
 
 HERE = Path(__file__).parent
 
@@ -71,14 +76,15 @@ class Case:
     features: int
     hidden: tuple[int, ...]
     classes: int
+    """0 if it is a number that is to be predicted."""
     batch: int
     epochs: int
     """So many that a fit takes between a twentieth of a second and two seconds."""
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """Layer sizes: inputs, hidden layers, outputs (one for two classes)."""
-        return (self.features, *self.hidden, 1 if self.classes == 2 else self.classes)
+        """Layer sizes: inputs, hidden layers, outputs (one for two classes, and for a number)."""
+        return (self.features, *self.hidden, self.classes if self.classes > 2 else 1)
 
     @property
     def batches(self) -> list[int]:
@@ -101,6 +107,8 @@ CASES = {
         Case("deep", 10000, 30, (128, 128), 2, 256, epochs=8),
         Case("mnist-size", 10000, 784, (256, 128), 10, 256, epochs=2),
         Case("big", 8000, 784, (1024, 1024), 10, 512, epochs=1),
+        Case("number", 20000, 30, (100,), 0, 200, epochs=8),
+        Case("number-deep", 5000, 30, (100, 50), 0, 64, epochs=10),
     )
 }
 
@@ -110,8 +118,15 @@ CASES = {
 
 @lru_cache(maxsize=1)
 def data(case: Case, dtype: str) -> tuple[NDArray, NDArray]:
-    """Rows scattered around a centre of their class: X (rows, features), y (rows,)."""
+    """Rows scattered around a centre of their class: X (rows, features), y (rows,).
+
+    A number to predict is a curve along a line through the rows.
+    """
     rng = np.random.RandomState(0)
+    if not case.classes:
+        X = rng.normal(size=(case.rows, case.features))
+        along = X @ rng.normal(size=case.features) / math.sqrt(case.features)
+        return X.astype(dtype), np.sin(2 * along).astype(dtype)
     y = rng.permutation(case.rows) % case.classes
     centres = rng.normal(size=(case.classes, case.features))
     X = rng.normal(size=(case.rows, case.features)) + centres[y]
@@ -139,14 +154,17 @@ def settings(case: Case, epochs: int) -> dict[str, Any]:
     }
 
 
-def our_estimator(case: Case, epochs: int) -> ScratchMLPClassifier:
-    """Return this package's estimator, set to do what MLPClassifier does."""
+def our_estimator(case: Case, epochs: int) -> ScratchMLPClassifier | ScratchMLPRegressor:
+    """Return this package's estimator, set to do what scikit-learn's does."""
+    if not case.classes:
+        return ScratchMLPRegressor(**MLP_REGRESSOR_SETTINGS | settings(case, epochs))
     return ScratchMLPClassifier(**MLP_CLASSIFIER_SETTINGS | settings(case, epochs))
 
 
-def their_estimator(case: Case, epochs: int) -> MLPClassifier:
+def their_estimator(case: Case, epochs: int) -> MLPClassifier | MLPRegressor:
     """Return scikit-learn's estimator."""
-    return MLPClassifier(**settings(case, epochs))
+    cls = MLPClassifier if case.classes else MLPRegressor
+    return cls(**settings(case, epochs))
 
 
 #: A training that can be run again and again. Returns its last epoch's loss, if it has any.
@@ -172,9 +190,13 @@ def loop_of_torch(case: Case, dtype: str, epochs: int) -> Training:
 
     X_array, y_array = data(case, dtype)
     X, y = torch.from_numpy(X_array), torch.from_numpy(y_array)
-    if case.classes == 2:
+    if case.classes <= 2:
         y = y.to(X.dtype)[:, None]
-    loss_of = nn.BCEWithLogitsLoss() if case.classes == 2 else nn.CrossEntropyLoss()
+    losses = {
+        0: lambda z, y: nn.functional.mse_loss(z, y) / 2,
+        2: nn.functional.binary_cross_entropy_with_logits,
+    }
+    loss_of = losses.get(case.classes, nn.functional.cross_entropy)
 
     def train() -> float:
         layers: list[nn.Module] = []
