@@ -214,12 +214,7 @@ WITHOUT = """
     import sys, sklearn.model_selection, sklearn.pipeline
     sys.modules["sklearn.callback"] = None  # makes its import fail
     import numpy as np
-    from sknn_scratch import (
-    Checkpoint,
-    LearningRecorder,
-    ScratchMLPClassifier,
-    ScratchMLPRegressor,
-)
+    from sknn_scratch import Checkpoint, LearningRecorder, ScratchMLPClassifier
     X, y = np.array([[0, 0], [0, 1], [1, 0], [1, 1]]), [0, 1, 1, 0]
     recorder = LearningRecorder()
     clf = ScratchMLPClassifier((4,), max_iter=9, random_state=0)
