@@ -27,10 +27,12 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from sknn_scratch.estimator.classifier import ScratchMLPClassifier
+from sknn_scratch.estimator.ensemble import ScratchMLPEnsembleClassifier
 from sknn_scratch.estimator.regressor import ScratchMLPRegressor
+from sknn_scratch.network.encoding import PiecewiseLinear
 from sknn_scratch.network.features import BOUND, FAR_OUT, FeatureMap
 from sknn_scratch.network.levels import GAP, NO_LEVEL
 from sknn_scratch.network.model import Network
@@ -94,8 +96,13 @@ def network_inputs(graph: Graph, clf: Any, inputs: Sequence[Any], dtype: DTypeLi
     It is given one variable with all columns, or several that have one column or more each.
     """
     features = clf.network_.features
-    if features.layout is None:
-        return scaled(graph, features, joined(graph, inputs, np.float64), dtype)
+    layout, encoding = features.layout, features.encoding
+    if layout is None:
+        x = joined(graph, inputs, np.float64)
+        if encoding is not None:
+            x = graph.node("Gather", x, graph.constant(encoding.columns, np.int64), axis=1)
+            x = encoded(graph, encoding, slice(None), x)
+        return scaled(graph, features, x, dtype)
     columns: list[Any] = []
     for variable in inputs:
         width = variable.type.shape[1]
@@ -109,22 +116,25 @@ def network_inputs(graph: Graph, clf: Any, inputs: Sequence[Any], dtype: DTypeLi
             f"The inputs have {len(columns)} columns, but the network was fitted to "
             f"{clf.n_features_in_}. Give to_onnx each of its columns, in their order."
         )
-    layout = features.layout
+    source = np.arange(len(columns)) if encoding is None else encoding.columns
     part = features
     if features.mean is not None and features.scale is not None:
         part = FeatureMap(features.mean[layout.numbers], features.scale[layout.numbers])
     pieces, places = [], []
     if len(layout.numbers):
-        numbers = [_number(graph, j, *columns[j]) for j in layout.numbers]
+        numbers = [_number(graph, j, *columns[j]) for j in source[layout.numbers]]
         x = graph.node("Concat", *numbers, axis=1)
+        if encoding is not None:
+            x = encoded(graph, encoding, layout.numbers, x)
         pieces.append(scaled(graph, part, x, dtype))
         places.append(layout.number_inputs)
-    gaps = zip(layout.gaps, layout.gap_inputs, layout.gap_values, strict=True)
+    gaps = zip(source[layout.gaps], layout.gap_inputs, layout.gap_values, strict=True)
     for j, place, value in gaps:
         gap = graph.cast(graph.node("IsNaN", _number(graph, j, *columns[j])), dtype)
         pieces.append(graph.node("Mul", gap, graph.constant(value, dtype)))
         places.append([place])
-    for j, lookup, value in zip(layout.categories, layout.lookups, layout.values, strict=True):
+    categories = source[list(layout.categories)]
+    for j, lookup, value in zip(categories, layout.lookups, layout.values, strict=True):
         used = np.unique(lookup[lookup >= 0])
         if len(used):
             codes = _codes(graph, clf, j, *columns[j])
@@ -142,6 +152,21 @@ def joined(graph: Graph, inputs: Sequence[Any], dtype: DTypeLike) -> str:
     """Join variables to one with all columns."""
     parts = [graph.cast(variable.full_name, dtype) for variable in inputs]
     return parts[0] if len(parts) == 1 else graph.node("Concat", *parts, axis=1)
+
+
+def encoded(graph: Graph, encoding: PiecewiseLinear, which: Any, x: str) -> str:
+    """Encode numbers piecewise-linear, those that come of these encoded columns; a gap stays."""
+
+    def constant(part: NDArray) -> str:
+        return graph.constant(part[which], np.float64)
+
+    gap, nothing = graph.node("IsNaN", x), graph.constant(0, np.float64)
+    x = graph.node("Where", gap, nothing, x)
+    x = graph.node("Sub", x, constant(encoding.start))
+    x = graph.node("Div", x, constant(encoding.width))
+    x = graph.node("Max", x, constant(encoding.least))
+    x = graph.node("Min", x, constant(encoding.greatest))
+    return graph.node("Where", gap, graph.constant(np.nan, np.float64), x)
 
 
 def scaled(graph: Graph, features: FeatureMap, x: str, dtype: DTypeLike) -> str:
@@ -244,33 +269,52 @@ def numbers_of_type(operator: Any, shape: list[int]) -> Any:
     return (DoubleTensorType if type_of(operator) is np.float64 else FloatTensorType)(shape)
 
 
-def pre_activations(graph: Graph, operator: Any) -> str:
-    """Compute the pre-activations of the outputs of a fitted estimator, for X."""
-    estimator, dtype = operator.raw_operator, type_of(operator)
+def pre_activations(graph: Graph, operator: Any, estimator: Any) -> str:
+    """Compute the pre-activations of the outputs of a fitted network, for X."""
+    dtype = type_of(operator)
     x = network_inputs(graph, estimator, operator.inputs, dtype)
     return outputs(graph, estimator.network_, x, dtype)
+
+
+def probabilities_of(
+    graph: Graph, operator: Any, clf: ScratchMLPClassifier, result: str | None = None
+) -> str:
+    """Compute the probabilities of the classes that a network gives."""
+    z = pre_activations(graph, operator, clf)
+    if clf.network_.architecture.sizes[-1] == 1:
+        z = graph.node("Concat", graph.node("Neg", z), z, axis=1)
+    if clf.network_.architecture.output == "softmax":
+        return graph.node("Softmax", z, axis=1, result=result)
+    return graph.node("Sigmoid", z, result=result)
 
 
 def convert_classifier(scope: Any, operator: Any, container: Any) -> None:
     """Write the graph of a fitted classifier, from its input to labels and probabilities."""
     clf, graph = operator.raw_operator, Graph(scope, container)
     label, probabilities = (variable.full_name for variable in operator.outputs)
-    network, dtype = clf.network_, type_of(operator)
-    z = pre_activations(graph, operator)
-    if network.architecture.sizes[-1] == 1:
-        z = graph.node("Concat", graph.node("Neg", z), z, axis=1)
-    if network.architecture.output == "softmax":
-        graph.node("Softmax", z, axis=1, result=probabilities)
-    else:
-        graph.node("Sigmoid", z, result=probabilities)
+    probabilities_of(graph, operator, clf, probabilities)
+    write_labels(graph, operator, clf, probabilities, label)
 
+
+def convert_ensemble(scope: Any, operator: Any, container: Any) -> None:
+    """Write the graph of a fitted ensemble: the mean of the probabilities of its networks."""
+    ensemble, graph = operator.raw_operator, Graph(scope, container)
+    label, probabilities = (variable.full_name for variable in operator.outputs)
+    each = [probabilities_of(graph, operator, network) for network in ensemble.networks_]
+    graph.node("Mean", *each, result=probabilities)
+    write_labels(graph, operator, ensemble.networks_[0], probabilities, label)
+
+
+def write_labels(graph: Graph, operator: Any, clf: Any, probabilities: str, label: str) -> None:
+    """Write what turns probabilities into labels."""
+    dtype = type_of(operator)
     if clf._task.is_multilabel:
         present = graph.node("Greater", probabilities, graph.constant(0.5, dtype))
         codes = graph.constant(clf._task.codes, np.int64)
         graph.node("Gather", codes, graph.cast(present, np.int64), result=label)
     else:
         best = graph.node("ArgMax", probabilities, axis=1, keepdims=0)
-        classes = get_label_classes(scope, clf)
+        classes = get_label_classes(graph.scope, operator.raw_operator)
         strings = all(isinstance(name, str) for name in classes)
         names = graph.constant(classes, object) if strings else _integers(graph, classes)
         graph.node("Gather", names, best, result=label)
@@ -280,7 +324,7 @@ def convert_regressor(scope: Any, operator: Any, container: Any) -> None:
     """Write the graph of a fitted regressor, from its input to numbers in the unit of y."""
     task, graph = operator.raw_operator._task, Graph(scope, container)
     result = operator.outputs[0].full_name
-    y = pre_activations(graph, operator)
+    y = pre_activations(graph, operator, operator.raw_operator)
     if task.mean is not None:
         y = graph.cast(y, np.float64)
     if task.output == "exp":
@@ -305,7 +349,8 @@ def set_classifier_types(operator: Any) -> None:
     classes = get_label_classes(operator.scope_inst, clf)
     shape = [n, len(classes)]
     probabilities.set_type(numbers_of_type(operator, shape))
-    if clf._task.is_multilabel:
+    first = clf.networks_[0] if isinstance(clf, ScratchMLPEnsembleClassifier) else clf
+    if first._task.is_multilabel:
         label.set_type(Int64TensorType(shape))
     elif all(isinstance(name, str) for name in classes):
         label.set_type(StringTensorType([n]))
@@ -315,17 +360,21 @@ def set_classifier_types(operator: Any) -> None:
         raise ValueError("Class labels must be all integers or all strings.")
 
 
-update_registered_converter(
-    ScratchMLPClassifier,
-    "SknnScratchMLPClassifier",
-    set_classifier_types,
-    convert_classifier,
-    options={
-        "zipmap": [True, False, "columns"],
-        "output_class_labels": [False, True],
-        "nocl": [True, False],
-    },
-)
+for classifier, converter in (
+    (ScratchMLPClassifier, convert_classifier),
+    (ScratchMLPEnsembleClassifier, convert_ensemble),
+):
+    update_registered_converter(
+        classifier,
+        f"Sknn{classifier.__name__}",
+        set_classifier_types,
+        converter,
+        options={
+            "zipmap": [True, False, "columns"],
+            "output_class_labels": [False, True],
+            "nocl": [True, False],
+        },
+    )
 
 update_registered_converter(
     ScratchMLPRegressor, "SknnScratchMLPRegressor", set_regressor_types, convert_regressor

@@ -27,7 +27,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, StandardScaler, minmax_scale
 
 import sknn_scratch.onnx  # noqa: F401
-from sknn_scratch import ScratchMLPClassifier, ScratchMLPRegressor
+from sknn_scratch import ScratchMLPClassifier, ScratchMLPEnsembleClassifier, ScratchMLPRegressor
 from sknn_scratch.network.activations import ACTIVATIONS
 
 DIGITS, DIGIT = load_digits(return_X_y=True)
@@ -319,6 +319,31 @@ def test_an_array_with_gaps():
     plain = classifier().fit(*IRIS)
     _, p = run(plain, X.astype(np.float32), options=ARRAYS)
     assert_allclose(p, plain.predict_proba(X), atol=1e-5)
+
+
+@pytest.mark.parametrize("gaps", [False, True])
+@pytest.mark.parametrize("problem", ["binary", "multiclass", "multilabel"])
+def test_two_views(problem, gaps):
+    X, y = PROBLEMS[problem][0][:300].copy(), PROBLEMS[problem][1][:300]
+    if gaps:
+        X[::6, 1] = np.nan
+    several = ScratchMLPEnsembleClassifier(3, 20, max_iter=10, random_state=0, dtype="float64")
+    for clf in (several, classifier(numerical_encoding="piecewise_linear")):
+        clf.fit(X, y)
+        label, p = run(clf, X, options=ARRAYS)
+        assert_allclose(p, clf.predict_proba(X), atol=1e-12)
+        assert_array_equal(label, clf.predict(X))
+
+
+def test_two_views_of_words_and_gaps():
+    X, y = a_table()
+    clf = ScratchMLPEnsembleClassifier(
+        2, 20, max_iter=10, random_state=0, dtype="float64", categorical_features=[0, 2, 3]
+    ).fit(X, y)
+    types = {"initial_types": list(TYPES.items()), "options": ARRAYS}
+    label, p = run(clf, given_to_graph(X), **types)
+    assert_allclose(p, clf.predict_proba(X), atol=1e-12)
+    assert_array_equal(label, clf.predict(X))
 
 
 def test_an_array_of_words():
