@@ -300,8 +300,11 @@ def convert_ensemble(scope: Any, operator: Any, container: Any) -> None:
     """Write the graph of a fitted ensemble: the mean of the probabilities of its networks."""
     ensemble, graph = operator.raw_operator, Graph(scope, container)
     label, probabilities = (variable.full_name for variable in operator.outputs)
-    each = [probabilities_of(graph, operator, network) for network in ensemble.networks_]
-    graph.node("Mean", *each, result=probabilities)
+    first, *others = (probabilities_of(graph, operator, one) for one in ensemble.networks_)
+    for other in others:
+        first = graph.node("Add", first, other)
+    n = graph.constant(len(ensemble.networks_), type_of(operator))
+    graph.node("Div", first, n, result=probabilities)
     write_labels(graph, operator, ensemble.networks_[0], probabilities, label)
 
 

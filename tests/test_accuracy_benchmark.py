@@ -50,7 +50,14 @@ def mixed(rows=60):
 
 
 def options(**given):
-    usual = {"rows": 0, "folds": 6, "raw": False, "odd_columns": False, "wrong_cells": False}
+    usual = {
+        "rows": 0,
+        "folds": 6,
+        "frames": False,
+        "raw": False,
+        "odd_columns": False,
+        "wrong_cells": False,
+    }
     return argparse.Namespace(**{**usual, **given})
 
 
@@ -167,6 +174,17 @@ def test_wrong_cells_are_among_the_rows_to_train_on(script):
 
 
 # ---------------------------------------------------------------- from end to end
+
+
+def test_frames_as_they_are_read(run, tmp_path):
+    X, y = mixed()
+    X.assign(target=y).to_csv(tmp_path / "made.csv.gz", index=False)
+    kept = tmp_path / "kept.json"
+    chosen = ["--models", "ours,boosting", "--folds", 1, "--json", kept]
+    run(tmp_path, "--bundled", "--frames", *chosen)
+    results = json.loads(kept.read_text())
+    assert [*results] == ["made"]  # those of scikit-learn have neither words nor gaps
+    assert [*results["made"]] == ["ours", "boosting", "by hand"]
 
 
 def test_from_end_to_end(run, tmp_path):
