@@ -560,8 +560,8 @@ def resumed_together() -> Records:
             with suppress(Stopped):
                 fit()(network(settings).set_callbacks(keeper, Watcher(fail=5)), rows)
             models.append(network(settings).set_callbacks(keeper))
-        with parallel_config(backend="stacked"):
-            models = Parallel(n_jobs=2)(delayed(fit())(model, rows) for model in models)
+        with parallel_config(backend="stacked", n_jobs=1):
+            models = Parallel()(delayed(fit())(model, rows) for model in models)
     return {f"{k}": record(model, rows.X) for k, model in enumerate(models, start=1)}
 
 
@@ -572,7 +572,8 @@ def together(
     table: Callable[[], Table],
     changes: Sequence[dict[str, Any]],
     *steps: Step,
-    max_stack: int | None = None,
+    n_jobs: int = 1,
+    max_stack: int = 256,
     **settings: Any,
 ) -> Run:
     """Let networks go through steps, each step of all of them in one call of joblib."""
@@ -581,8 +582,8 @@ def together(
         rows = table()
         models = [network(settings | each) for each in changes]
         for step in steps or [fit()]:
-            with parallel_config(backend="stacked", max_stack=max_stack):
-                models = Parallel(n_jobs=2)(delayed(step)(model, rows) for model in models)
+            with parallel_config(backend="stacked", n_jobs=n_jobs, max_stack=max_stack):
+                models = Parallel()(delayed(step)(model, rows) for model in models)
         return {f"{k}": record(model, rows.X) for k, model in enumerate(models, start=1)}
 
     return run
@@ -611,7 +612,7 @@ def searched(
         search = GridSearchCV(
             network(settings), grid, cv=2, scoring=list(scoring), refit=scoring[-1]
         )
-        with parallel_config(backend="stacked"):
+        with parallel_config(backend="stacked", n_jobs=1):
             search.fit(rows.X, rows.y)
         return {
             "1": record(search.best_estimator_, rows.X),
@@ -628,7 +629,7 @@ def cross_validated(
 
     def run() -> Records:
         rows = table()
-        with parallel_config(backend="stacked"):
+        with parallel_config(backend="stacked", n_jobs=1):
             found = cross_validate(
                 network(settings),
                 rows.X,
@@ -646,9 +647,10 @@ def cross_validated(
 
 
 def in_processes() -> Records:
-    """Train stacks in processes, as so many epochs are worth it; they stall after a few."""
+    """Train stacks in processes; they stall after a few epochs."""
     changes = [*SEEDS, {"alpha": 0.1}]
-    found = together(blobs, changes, **ADAM, max_iter=10**6, tol=0.1, n_iter_no_change=2)()
+    stalling = {"max_iter": 10**6, "tol": 0.1, "n_iter_no_change": 2}
+    found = together(blobs, changes, n_jobs=2, **ADAM, **stalling)()
     get_reusable_executor().shutdown(wait=True)
     return found
 
@@ -657,7 +659,7 @@ def bagged() -> Records:
     """Bag networks that differ in their rows and seeds."""
     rows = blobs()
     ensemble = BaggingClassifier(network({}), n_estimators=3, random_state=0)
-    with parallel_config(backend="stacked"):
+    with parallel_config(backend="stacked", n_jobs=1):
         ensemble.fit(rows.X, rows.y)
     return {f"{k}": record(each, rows.X) for k, each in enumerate(ensemble.estimators_, start=1)}
 

@@ -638,9 +638,9 @@ def test_fits_that_train_as_a_stack_have_a_file_each(tmp_path):
         for seed, network in enumerate(networks):
             keeper = Checkpoint(tmp_path / str(seed), every_n_epochs=4)
             network.set_callbacks(keeper, *([callback] if seed == 1 else []))
-        return VotingClassifier([(str(k), network) for k, network in enumerate(networks)], n_jobs=3)
+        return VotingClassifier([(str(k), network) for k, network in enumerate(networks)])
 
-    with parallel_config(backend="stacked"):
+    with parallel_config(backend="stacked", n_jobs=1):
         with pytest.raises(RuntimeError, match="the callback fails"):
             fit(vote(Recorder(("end", "epoch", 9), fail)), X_digits, y_digits)
         recorder = Recorder()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from distributed import Client, LocalCluster
 from joblib import parallel_config
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer
 from sklearn.metrics import brier_score_loss
@@ -53,6 +53,8 @@ def test_a_search_on_a_cluster_of_two_processes():
         parallel_config(backend="dask"),
     ):
         remote = clone(search).fit(X, y)
+        with parallel_config(backend="stacked", workers="dask"):
+            stacked = clone(search).fit(X, y)
 
     def results(search, name):
         return np.array([search.cv_results_[f"split{k}_test_{name}"] for k in range(3)])
@@ -61,6 +63,8 @@ def test_a_search_on_a_cluster_of_two_processes():
     assert len(set(results(remote, "process").flat) - {os.getpid()}) == 2
     assert_array_equal(results(remote, "brier"), results(local, "brier"))
     assert len(np.unique(results(local, "brier"))) == 12
+    assert_allclose(results(stacked, "brier"), results(local, "brier"), rtol=1e-9)
+    assert len(set(results(stacked, "process").flat) - {os.getpid()}) == 2
     assert remote.best_params_ == local.best_params_
     assert_array_equal(remote.predict_proba(X), local.predict_proba(X))
 

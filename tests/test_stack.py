@@ -1,6 +1,5 @@
 """A stack of networks equals its networks trained one by one."""
 
-import itertools
 import pickle
 from dataclasses import replace
 
@@ -12,7 +11,7 @@ from scipy.sparse import csr_matrix
 
 from sknn_scratch.network.activations import ACTIVATIONS
 from sknn_scratch.network.losses import LOSSES
-from sknn_scratch.training.grouping import stack_key, stream_key
+from sknn_scratch.training.grouping import stack_key
 from sknn_scratch.training.lbfgs import train_lbfgs
 from sknn_scratch.training.loop import Stack, train
 from sknn_scratch.training.schedules import Schedule
@@ -107,91 +106,41 @@ def test_inputs_left_out_and_decay_scaled_by_the_noise(rates):
             assert result.noise == pytest.approx(min(1, noise), rel=1e-12)
 
 
-def streams_of_jobs(counts, max_iter, **changes):
-    """Jobs that see the same rows in the same order, for each number of counts so many."""
-    jobs = []
-    for stream, count in enumerate(counts):
-        rng = np.random.RandomState(10 + stream)
-        rows = make_job(rng, n=23, weighted=stream == 1, loss=changes["loss"])
-        for k in range(count):
-            job = make_job(
-                rng,
-                n=23,
-                batch_size=5,
-                sample_weight=rows.sample_weight,
-                X=rows.X,
-                Y=rows.Y,
-                guard=rows.guard,
-                input_dropout=0.3 * stream,
-                start={
-                    "rng": np.random.RandomState(stream),
-                    "dropout_rng": np.random.RandomState(stream) if stream else None,
-                },
-                solver=Adam(beta_1=0.9 - 0.1 * k, beta_2=0.99),
-                schedule=Schedule("cosine", 0.01 * (k + 1)),
-                alpha=0.1 * k,
-                weight_decay=0.5 * stream,
-                max_iter=next(max_iter),
-                **changes,
-            )
-            jobs.append(job)
-    return jobs
-
-
 @pytest.mark.parametrize("loss", ["squared_error", "guarded_squared_error", "log_loss"])
-@pytest.mark.parametrize(
-    "counts, axes",
-    [((3,), (1, 3)), ((2, 2), (2, 2)), ((3, 3, 3), (3, 3)), ((2, 3), (5,)), ((1, 1), (2,))],
-)
-def test_networks_that_see_the_same_rows_share_them(counts, axes, loss):
-    def make_jobs(max_iter=(6,)):
-        jobs = streams_of_jobs(counts, itertools.cycle(max_iter), loss=loss)
-        return [jobs[k] for k in np.random.RandomState(0).permutation(len(jobs))]
+def test_networks_of_the_same_table_and_of_others(loss):
+    def make_jobs():
+        jobs = []
+        for table in range(2):
+            rng = np.random.RandomState(10 + table)
+            rows = make_job(rng, n=23, weighted=table == 1, loss=loss)
+            for k in range(3):
+                job = make_job(
+                    rng,
+                    n=23,
+                    batch_size=5,
+                    sample_weight=rows.sample_weight,
+                    X=rows.X,
+                    Y=rows.Y,
+                    guard=rows.guard,
+                    loss=loss,
+                    input_dropout=0.3 * table,
+                    start={
+                        "rng": np.random.RandomState(table),
+                        "dropout_rng": np.random.RandomState(table) if table else None,
+                    },
+                    schedule=Schedule("cosine", 0.01 * (k + 1)),
+                    max_iter=[3, 6, 6][k],
+                )
+                jobs.append(job)
+        return jobs
 
     sampler = Stack(make_jobs()).sampler
-    assert sampler.K == axes
-    assert len(sampler.X) == 23 * len(counts)
-    # All end at once; then one after the other, when what was shared no longer is.
-    assert_same_as_alone(make_jobs)
-    assert_same_as_alone(lambda: make_jobs([3, 6, 5, 9]))
-
-
-def test_sources_of_random_numbers_go_on_from_where_each_network_has_left():
-    def make_jobs():
-        return streams_of_jobs((2, 2), itertools.cycle([3, 6, 6, 6]), loss="log_loss")
-
-    # While one has left the other two go on with the stream that they had in common.
+    assert sampler.K == (6,)
+    assert len(sampler.X) == 23 * 2, "a table that several networks see is there once"
     together = assert_same_as_alone(make_jobs)
-    assert [result.n_iter for result in together] == [3, 6, 6, 6]
-    assert sources_of(together[0]) != sources_of(together[1])
-
-
-def test_stream_key_tells_apart_who_sees_other_rows():
-    job, source = make_job(np.random.RandomState(0), weighted=True), np.random.RandomState
-
-    def key(start=None, **changes):
-        start = replace(job.start, **{"rng": source(0)} | (start or {}))
-        return stream_key(replace(job, start=start, **changes))
-
-    assert key() == key({"rng": source(0), "theta": job.start.theta + 1}, alpha=1.0, solver=SGD())
-    drawn = source(0)
-    drawn.normal()
-    for start, changes in (
-        ({}, {"X": job.X.copy()}),
-        ({}, {"Y": job.Y.copy()}),
-        ({}, {"sample_weight": job.sample_weight.copy()}),
-        ({}, {"rows": np.arange(7)}),
-        ({"rng": source(1)}, {}),
-        ({"rng": drawn}, {}),
-        ({}, {"shuffle": False}),
-        ({"dropout_rng": source(0)}, {"input_dropout": 0.1}),
-        ({"n_iter": 1}, {}),
-    ):
-        assert key() != key(start, **changes), (start, changes)
-    dropping = {"dropout_rng": source(0)}, {"input_dropout": 0.1}
-    assert key(dropping[0], **dropping[1]) == key({"dropout_rng": source(0)}, input_dropout=0.1)
-    assert key(dropping[0], **dropping[1]) != key({"dropout_rng": source(1)}, input_dropout=0.1)
-    assert key(dropping[0], **dropping[1]) != key({"dropout_rng": source(0)}, input_dropout=0.2)
+    assert [result.n_iter for result in together] == [3, 6, 6] * 2
+    # What they have drawn from is their own.
+    assert sources_of(together[0]) != sources_of(together[1]) == sources_of(together[2])
 
 
 CHOICE = np.array([20, 3, 4, 11, 12, 22, 5, 9, 0, 1])
@@ -238,8 +187,6 @@ def test_stacks_of_rows_to_learn_from():
             for k, rows in enumerate([CHOICE, CHOICE, CHOICE + 1 - CHOICE // 22])
         ]
 
-    assert Stack(make_jobs()).sampler.K == (3,)
-    assert Stack(make_jobs()[:2]).sampler.K == (1, 2)
     assert_same_as_alone(make_jobs)
 
 

@@ -2,14 +2,19 @@
 
 import faulthandler
 import inspect
+import math
 import multiprocessing
+import os
 import pickle
 import random
 import signal
-import tempfile
+import sys
 import threading
 import time
+import traceback
 import warnings
+from concurrent.futures import BrokenExecutor
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
@@ -17,7 +22,7 @@ import joblib
 import numpy as np
 import pytest
 import scipy.sparse
-from joblib import Parallel, delayed
+from joblib import Parallel, delayed, parallel_config
 from joblib.externals.loky import get_reusable_executor
 from jobs import make_job
 from numpy.testing import assert_allclose
@@ -29,7 +34,7 @@ from sklearn.datasets import (
     load_iris,
     load_wine,
 )
-from sklearn.ensemble import BaggingClassifier, VotingClassifier
+from sklearn.ensemble import BaggingClassifier, RandomForestClassifier, VotingClassifier
 from sklearn.exceptions import FitFailedWarning
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.model_selection import (
@@ -46,41 +51,22 @@ from sklearn.tree import DecisionTreeClassifier
 
 from sknn_scratch import ScratchMLPClassifier, ScratchMLPRegressor
 from sknn_scratch.network.activations import ACTIVATIONS, Activation
-from sknn_scratch.parallel.backend import StackedBackend
-from sknn_scratch.parallel.meeting import Limits
-from sknn_scratch.training.grouping import seconds, working_set
+from sknn_scratch.parallel.backend import cut
+from sknn_scratch.training.grouping import gains_in_a_stack, stacks_of, working_set
 from sknn_scratch.training.loop import train
 from sknn_scratch.training.trainer import train_one
-
-# joblib before 1.3 has the older name only.
-stacked = getattr(joblib, "parallel_config", joblib.parallel_backend)
-JOBLIB = tuple(int(part) for part in joblib.__version__.split(".")[:2])
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 FOREVER = 10**9
 
-
-SETTINGS = {}
-
-
-def register(**settings):
-    """Register the backend with these settings, besides those that it has already."""
-    SETTINGS.update(settings)
-    joblib.register_parallel_backend("stacked", partial(StackedBackend, **SETTINGS))
-
-
-def set_limits(**changes):
-    """Register the backend with other limits; unless they say so, there is all the time."""
-    # On a busy machine 1,000 threads take their time to end.
-    register(limits=Limits(**{"patience": 1e9, "grace": 1e9} | changes))
+in_this_process = partial(parallel_config, "stacked", n_jobs=1)
+in_processes = partial(parallel_config, "stacked", n_jobs=2)
 
 
 @pytest.fixture(autouse=True)
-def watchdog(monkeypatch):
-    """Kill a test that hangs, fail one that leaves a thread, and let nobody lose patience."""
-    set_limits()
-    monkeypatch.setattr(joblib, "cpu_count", lambda: 2)
+def watchdog():
+    """Kill a test that hangs, and fail one that leaves a thread."""
     before = set(threading.enumerate())
     faulthandler.dump_traceback_later(120, exit=True)
     # A shell that runs this in the background has interrupts ignored.
@@ -88,22 +74,27 @@ def watchdog(monkeypatch):
     yield
     signal.signal(signal.SIGINT, handler)
     faulthandler.cancel_dump_traceback_later()
-    SETTINGS.clear()
-    register()
-    assert set(threading.enumerate()) <= before
+    left = [t.name for t in set(threading.enumerate()) - before]
+    assert not [name for name in left if name.startswith("stacked")], left
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_processes_left():
+    """End the processes when all tests are done."""
+    yield
+    get_reusable_executor().shutdown(wait=True)
 
 
 @pytest.fixture
-def trained():
-    """How many networks have been trained in each stack, by tasks of the backend."""
+def trained(monkeypatch):
+    """How many networks have been trained in each stack of this process."""
     sizes = []
 
     def train_and_count(jobs):
-        if threading.current_thread().name == "stacked-task":
-            sizes.append(len(jobs))
+        sizes.append(len(jobs))
         return train(jobs)
 
-    register(train=train_and_count)
+    monkeypatch.setattr("sknn_scratch.training.shielded.train", train_and_count)
     return sizes
 
 
@@ -177,7 +168,7 @@ def test_a_search_gives_the_same_results(trained, load, changes, weighted, scori
     parameters = {"net__sample_weight": weights} if weighted else {}
     plain.fit(X, y, **parameters)
     assert trained == []
-    with stacked("stacked"):
+    with in_this_process():
         together.fit(X, y, **parameters)
     assert sum(trained) == 12
     assert max(trained) > 1
@@ -206,7 +197,7 @@ def test_a_search_of_regressors_gives_the_same_results(trained, changes, n_outpu
     settings = {"scoring": ["r2", "neg_mean_absolute_error"], "refit": "r2"}
     plain, together = (search(model, **settings).fit(X, Y), search(model, **settings))
     assert trained == []
-    with stacked("stacked"):
+    with in_this_process():
         together.fit(X, Y)
     assert sum(trained) == 12
     assert max(trained) > 1
@@ -225,7 +216,7 @@ def test_weights_of_classes_and_labels_and_their_guards_share_a_stack(
     model = network(loss=loss, early_stopping=early_stopping, batch_size=32)
     grid = {"class_weight": [None, "balanced", rare, [{}] * 4]}
     plain = search(model, grid, refit=False, scoring="roc_auc").fit(X, y)
-    with stacked("stacked"):
+    with in_this_process():
         together = search(model, grid, refit=False, scoring="roc_auc").fit(X, y)
     assert trained == [8]
     assert_allclose(scores_of(together), scores_of(plain))
@@ -234,7 +225,7 @@ def test_weights_of_classes_and_labels_and_their_guards_share_a_stack(
 
 def test_networks_leave_the_stack_at_different_epochs(trained):
     settings = {"early_stopping": True, "n_iter_no_change": 2, "max_iter": 50}
-    with stacked("stacked"):
+    with in_this_process():
         found = cross_validate(network(**settings), X_IRIS, Y_IRIS, return_estimator=True)
     plain = cross_validate(network(**settings), X_IRIS, Y_IRIS, return_estimator=True)
     assert trained == [5]
@@ -309,7 +300,7 @@ RUNS = {
 def test_everything_that_uses_joblib_gives_the_same(trained, run):
     expected = run()
     assert trained == []
-    with stacked("stacked"):
+    with in_this_process():
         found = run()
     assert max(trained) > 1
     assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
@@ -319,57 +310,66 @@ def test_everything_that_uses_joblib_gives_the_same(trained, run):
 
 
 def test_all_fits_of_a_search_meet_before_any_is_trained(trained):
-    with stacked("stacked"):
+    with in_this_process():
         search().fit(X, Y)
     assert trained == [6, 6]  # two sizes, of each two splits and three rates
 
 
 def test_nested_searches_meet_in_one_stack(trained):
-    with stacked("stacked"):
+    with in_this_process():
         cross_validate(search(grid={"alpha": [0.0, 1.0, 2.0]}), X, Y, cv=3)
+    assert sum(trained) == 3 * (6 + 1)
     assert max(trained) > 6
 
 
-@pytest.mark.parametrize("n_jobs", [None, -1, -2, 2, 1000])
-def test_n_jobs_does_not_bound_the_stack(trained, n_jobs):
-    with stacked("stacked"):
-        search(grid={"alpha": [0.0, 1.0, 2.0]}, refit=False, n_jobs=n_jobs).fit(X, Y)
-    assert trained == [6]
+def test_the_search_may_say_how_many_processes(trained):
+    with parallel_config("stacked"):
+        search(n_jobs=1, refit=False).fit(X, Y)
+    assert trained == [6, 6]
 
 
-@pytest.mark.skipif(JOBLIB < (1, 3), reason="joblib 1.2 leaves n_jobs=1 to the backend")
-def test_with_one_job_fits_are_trained_one_after_the_other(trained):
-    with stacked("stacked"):
-        assert_allclose(scores_of(search(n_jobs=1).fit(X, Y)), scores_of(search().fit(X, Y)))
-    assert trained == [6, 6]  # of the other search
+def test_one_core_needs_no_processes(trained, monkeypatch):
+    monkeypatch.setattr(joblib._parallel_backends, "cpu_count", lambda: 1)
+    with parallel_config("stacked"):
+        search(refit=False).fit(X, Y)
+    assert trained == [6, 6]
 
 
 def test_n_jobs_must_not_be_0():
-    with stacked("stacked"), pytest.raises(ValueError, match="n_jobs must not be 0"):
+    with in_this_process(), pytest.raises(ValueError, match="n_jobs == 0"):
         search(n_jobs=0).fit(X, Y)
 
 
 def test_one_task(trained):
-    with stacked("stacked"):
-        clf = Parallel(n_jobs=2)([delayed(network().fit)(X, Y)])[0]
+    with in_this_process():
+        clf = Parallel()([delayed(network().fit)(X, Y)])[0]
     assert trained == [1]
     assert_allclose(clf.predict_proba(X), network().fit(X, Y).predict_proba(X))
 
 
-def test_no_task():
-    with stacked("stacked"):
-        assert Parallel(n_jobs=2)([]) == []
+@pytest.mark.parametrize("config", [in_this_process, in_processes])
+def test_a_call_that_asks_for_as_many_processes_as_tasks_gets_as_many_as_allowed(config):
+    with config():
+        effective = joblib.effective_n_jobs()
+        found = set(Parallel(effective)(delayed(os.getpid)() for _ in range(40)))
+    if config is in_this_process:
+        assert found == {os.getpid()}
+    else:
+        assert len(found - {os.getpid()}) <= 2
 
 
-@pytest.mark.parametrize("given", ["by the call", "by the limits"])
-def test_max_stack_bounds_the_tasks_under_way(trained, given):
-    if given == "by the limits":
-        set_limits(max_stack=4)
-    with stacked("stacked", **({"max_stack": 4} if given == "by the call" else {})):
-        found = search(grid={"alpha": range(5)}, refit=False).fit(X, Y)
-    assert max(trained) == 4
-    assert sum(trained) == 10
-    assert_allclose(scores_of(found), scores_of(search(grid={"alpha": range(5)}).fit(X, Y)))
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_no_task(n_jobs):
+    with parallel_config("stacked"):
+        assert Parallel(n_jobs)([]) == []
+
+
+def test_max_stack_bounds_the_tasks_under_way(trained):
+    grid = {"alpha": range(5)}
+    with in_this_process(max_stack=4):
+        found = search(grid=grid, refit=False).fit(X, Y)
+    assert trained == [4, 4, 2]
+    assert_allclose(scores_of(found), scores_of(search(grid=grid).fit(X, Y)))
 
 
 @pytest.mark.skipif(
@@ -377,32 +377,69 @@ def test_max_stack_bounds_the_tasks_under_way(trained, given):
     reason="older versions of joblib take no settings of the backend here",
 )
 def test_max_stack_can_be_given_to_a_single_call(trained):
-    Parallel(n_jobs=-1, backend="stacked", max_stack=3)(
+    Parallel(n_jobs=1, backend="stacked", max_stack=3)(
         delayed(network(alpha=alpha).fit)(X, Y) for alpha in range(7)
     )
-    assert sorted(trained) == [1, 3, 3]
+    assert trained == [3, 3, 1]
 
 
-def test_large_data_bound_the_tasks_under_way(trained):
-    set_limits(memory=5 * 25 * (4 + 3) * 8)
-    with stacked("stacked"):
-        search(grid={"alpha": range(5)}, refit=False).fit(X, Y)
-    assert max(trained) == 5
-    assert sum(trained) == 10
-
-
-def test_a_stack_fits_into_the_cache(trained):
-    set_limits(cache=3 * working_set(make_job(np.random.RandomState(0))))
-    jobs = [make_job(np.random.RandomState(k)) for k in range(7)]
-    with stacked("stacked"):
-        Parallel(n_jobs=2)(delayed(train_one)(job) for job in jobs)
-    assert sorted(trained) == [2, 2, 3]
-
-
-@pytest.mark.parametrize("max_stack", [0, -1, 2.5, "8"])
+@pytest.mark.parametrize("max_stack", [0, -1, 2.5, "8", None])
 def test_max_stack_is_a_whole_number(max_stack):
-    with pytest.raises(ValueError, match="max_stack must be None or a whole number from 1"):
-        stacked("stacked", max_stack=max_stack)
+    with pytest.raises(ValueError, match="max_stack must be a whole number from 1"):
+        parallel_config("stacked", max_stack=max_stack)
+
+
+def test_large_data_bound_the_tasks_under_way(trained, monkeypatch):
+    monkeypatch.setattr("sknn_scratch.parallel.scheduler.MEMORY", 5 * 25 * (4 + 3) * 8)
+    with in_this_process():
+        search(grid={"alpha": range(5)}, refit=False).fit(X, Y)
+    assert trained == [5, 5]
+
+
+def test_a_stack_fits_into_the_cache():
+    jobs = [make_job(np.random.RandomState(k)) for k in range(7)]
+    stacks = stacks_of(jobs, cache=3 * working_set(jobs[0]))
+    assert sorted(k for stack in stacks for k in stack) == [*range(7)]
+    assert sorted(map(len, stacks)) == [2, 2, 3]
+    assert gains_in_a_stack(jobs[0], cache=2 * working_set(jobs[0]))
+    assert not gains_in_a_stack(jobs[0], cache=2 * working_set(jobs[0]) - 1)
+
+
+def test_networks_too_large_for_a_stack_do_not_wait(trained, monkeypatch):
+    monkeypatch.setattr("sknn_scratch.parallel.scheduler.gains_in_a_stack", lambda job: False)
+    under_way = []
+
+    def fit():
+        under_way.append("begins")
+        network().fit(X, Y)
+        under_way.append("ends")
+
+    with in_this_process():
+        Parallel()(delayed(fit)() for _ in range(3))
+    assert trained == [1, 1, 1]
+    assert under_way == ["begins", "ends"] * 3
+
+
+def test_more_tasks_than_joblib_hands_in_at_once(trained):
+    with in_this_process():
+        found = Parallel(pre_dispatch=4)(delayed(network(alpha=k).fit)(X, Y) for k in range(11))
+    assert [clf.alpha for clf in found] == [*range(11)]
+    assert trained == [4, 4, 3]
+
+
+@pytest.mark.parametrize("n_tasks", [1, 7, 16, 120, 1000])
+@pytest.mark.parametrize("n_workers", [1, 2, 8, 16])
+def test_batches_keep_all_workers_busy_to_the_end(n_workers, n_tasks):
+    batches = [*cut(range(n_tasks), n_workers)]
+    assert [task for batch in batches for task in batch] == [*range(n_tasks)]
+    sizes = [len(batch) for batch in batches]
+    share = math.ceil(n_tasks / n_workers)
+    assert max(sizes) <= share
+    assert sizes == sorted(sizes, reverse=True)
+    if n_workers > 1:
+        assert max(sizes) <= max(16, math.ceil(share / 2))
+        assert sizes[-1] <= 16
+        assert min([*sizes[:-1], 16]) >= min(16, share)
 
 
 def test_what_has_no_stack_is_trained_all_the_same(trained):
@@ -412,7 +449,7 @@ def test_what_has_no_stack_is_trained_all_the_same(trained):
     ]
     sparse = scipy.sparse.csr_matrix(X)
     plain = search(grid=grid, refit=False).fit(sparse, Y)
-    with stacked("stacked"):
+    with in_this_process():
         found = search(grid=grid, refit=False).fit(sparse, Y)
     assert trained == [1] * 6
     assert_allclose(scores_of(found), scores_of(plain))
@@ -422,14 +459,14 @@ def test_estimators_of_other_classes_run_beside_networks(trained):
     grid = {"clf": [network(), DecisionTreeClassifier(random_state=0), network(alpha=1.0)]}
     model = Pipeline([("clf", network())])
     plain = search(model, grid).fit(X, Y)
-    with stacked("stacked"):
+    with in_this_process():
         found = search(model, grid).fit(X, Y)
     assert trained[0] == 4
     assert_allclose(scores_of(found), scores_of(plain))
 
 
 def test_the_search_tells_of_its_progress(capfd):
-    with stacked("stacked"):
+    with in_this_process():
         search(verbose=3).fit(X, Y)
     lines = capfd.readouterr().out.splitlines()
     assert lines[0] == "Fitting 2 folds for each of 6 candidates, totalling 12 fits"
@@ -473,20 +510,21 @@ def test_a_candidate_that_fails(grid, message):
         warnings.simplefilter("ignore", FitFailedWarning)
         warnings.simplefilter("ignore", UserWarning)
         searches[0].fit(X, Y)
-        with stacked("stacked"):
+        with in_this_process():
             searches[1].fit(X, Y)
     plain, found = map(scores_of, searches)
     assert np.isnan(found).any()
     assert not np.isnan(found).all()
     assert_allclose(found, plain)
-    with stacked("stacked"), pytest.raises((ValueError, Fault), match=message):
+    with in_this_process(), pytest.raises((ValueError, Fault), match=message):
         search(model, grid, error_score="raise").fit(X, Y)
 
 
-def test_the_error_tells_where_it_arose():
-    with stacked("stacked"), pytest.raises(Fault) as caught:
-        Parallel(n_jobs=2)([delayed(network().fit)(X, Y), delayed(fail)()])
-    assert "in fail" in "".join(caught.value.__notes__)
+@pytest.mark.parametrize("config", [in_this_process, in_processes])
+def test_the_error_tells_where_it_arose(config):
+    with config(), pytest.raises(Fault) as caught:
+        Parallel()([delayed(network().fit)(X, Y), delayed(fail)()])
+    assert "in fail" in "".join(traceback.format_exception(caught.value))
 
 
 @pytest.mark.parametrize("raising", [{"callbacks": [fail]}, {"hold_out": fail}], ids=" ".join)
@@ -495,8 +533,8 @@ def test_a_network_whose_callback_or_validation_raises_does_not_harm_the_others(
         first, second, third = (make_job(np.random.RandomState(k)) for k in range(3))
         return [first, replace(second, **raising), third]
 
-    with stacked("stacked"):
-        first, second, third = Parallel(n_jobs=2)(delayed(outcome)(job) for job in jobs())
+    with in_this_process():
+        first, second, third = Parallel()(delayed(outcome)(job) for job in jobs())
     assert trained == [3]
     assert isinstance(second, Fault)
     for k, result in ((0, first), (2, third)):
@@ -514,8 +552,8 @@ def outcome(job):
 def test_if_a_stack_cannot_be_trained_all_its_tasks_hear_of_it(monkeypatch):
     monkeypatch.setitem(ACTIVATIONS, "failing", Activation(fail, fail, 1.0))
     jobs = [make_job(np.random.RandomState(k), activation="failing") for k in range(3)]
-    with stacked("stacked"):
-        found = Parallel(n_jobs=2)(delayed(outcome)(job) for job in jobs)
+    with in_this_process():
+        found = Parallel()(delayed(outcome)(job) for job in jobs)
     assert [str(error) for error in found] == ["on purpose"] * 3
 
 
@@ -525,38 +563,84 @@ def test_an_inner_call_that_fails_does_not_harm_the_others(trained):
         if k == 1:
             tasks.append(delayed(fail)())
         try:
-            return Parallel(n_jobs=2)(tasks)[2].predict_proba(X)
+            return Parallel()(tasks)[2].predict_proba(X)
         except Fault:
             return None
 
-    with stacked("stacked"):
-        first, second, third = Parallel(n_jobs=2)(delayed(inner)(k) for k in range(3))
+    with in_this_process():
+        first, second, third = Parallel()(delayed(inner)(k) for k in range(3))
     assert second is None
     expected = network(alpha=2).fit(X, Y).predict_proba(X)
     assert_allclose(first, expected)
     assert_allclose(third, expected)
 
 
+def test_an_inner_call_that_fails_ends(trained):
+    begun = []
+
+    def inner():
+        tasks = [delayed(fail)(), *(delayed(begun.append)(k) for k in range(3))]
+        with pytest.raises(Fault):
+            Parallel()(tasks)
+        return Parallel()(delayed(network(alpha=k).fit)(X, Y) for k in range(2))
+
+    with in_this_process():
+        Parallel()([delayed(inner)()])
+    assert begun == []
+    assert trained == [2]
+
+
+def test_if_the_memory_does_not_do_for_stacks_networks_are_trained_alone(trained, monkeypatch):
+    def too_much(jobs):
+        raise MemoryError
+
+    expected = scores_of(search(refit=False).fit(X, Y))
+    monkeypatch.setattr("sknn_scratch.parallel.scheduler.stacks_of", too_much)
+    with in_this_process():
+        found = search(refit=False).fit(X, Y)
+    assert trained == [1] * 12
+    assert_allclose(scores_of(found), expected)
+
+
+def test_a_fault_of_the_scheduler_ends_the_search(monkeypatch):
+    monkeypatch.setattr("sknn_scratch.parallel.scheduler.stacks_of", fail)
+    with in_this_process(), pytest.raises(Fault, match="on purpose"):
+        search(error_score=np.nan).fit(X, Y)
+    monkeypatch.undo()
+    with in_this_process():
+        search().fit(X, Y)
+
+
 # ---------------------------------------------------------------- processes
 
 
-@pytest.fixture
-def processes():
-    """How many networks are in each stack that is sent to a process, from the first second on."""
-    sent = []
+def tell(job):
+    """Train a job; return in which process, and how many networks each stack there had so far."""
+    from sknn_scratch.training import shielded
 
-    def submit(backend, func, callback=None):
-        sent.extend(len(jobs) for _, (jobs, _), _ in func.items)
-        return getattr(loky, name)(backend, func, callback)
+    if not hasattr(shielded, "sizes"):
+        shielded.sizes, in_earnest = [], shielded.train
 
-    loky = joblib.parallel.BACKENDS["loky"]
-    name = "submit" if hasattr(loky, "submit") else "apply_async"  # before joblib 1.5
-    watched = type("Watched", (loky,), {name: submit})
-    joblib.register_parallel_backend("loky", watched)
-    set_limits(worth_processes=0.0)
-    yield sent
-    joblib.register_parallel_backend("loky", loky)
+        def train_and_count(jobs):
+            shielded.sizes.append(len(jobs))
+            return in_earnest(jobs)
+
+        shielded.train = train_and_count
+    train_one(job)
+    return os.getpid(), list(shielded.sizes)
+
+
+def test_each_process_has_stacks_of_its_own():
+    # Processes of their own, in which stacks are counted.
     get_reusable_executor().shutdown(wait=True)
+    jobs = [make_job(np.random.RandomState(k), max_iter=200) for k in range(80)]
+    with in_processes():
+        found = Parallel()(delayed(tell)(job) for job in jobs)
+    get_reusable_executor().shutdown(wait=True)
+    batches = [20, 16, 16, 16, 12]
+    assert {pid for pid, _ in found}.isdisjoint({os.getpid()})
+    sizes = [size for each in dict(found).values() for size in each]
+    assert sorted(sizes) == sorted(batches)
 
 
 def fitted(found):
@@ -568,18 +652,14 @@ def fitted(found):
     ]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("scoring", [None, "neg_log_loss"])
-def test_training_in_processes_gives_the_same_results(trained, processes, scoring):
+def test_training_in_processes_gives_the_same_results(scoring):
     X, y = cancer_in_words()
     net = network(max_iter=15, early_stopping=True, n_iter_no_change=2, scoring=scoring)
     arguments = {"cv": 4, "return_estimator": True, "params": {"sample_weight": 1.0 + X[:, 0] % 2}}
     plain = cross_validate(net, X, y, **arguments)
-    with stacked("stacked"):
-        together = cross_validate(net, X, y, n_jobs=-1, **arguments)
-    assert trained == []
-    assert sum(processes) == 4
-    assert len(processes) >= 2
+    with in_processes():
+        together = cross_validate(net, X, y, **arguments)
     assert_allclose(together["test_score"], plain["test_score"], atol=1e-12)
     for (weights, rest), (weights_alone, rest_alone) in zip(
         fitted(together), fitted(plain), strict=True
@@ -591,61 +671,45 @@ def test_training_in_processes_gives_the_same_results(trained, processes, scorin
             assert_allclose(a, b, rtol=1e-9)
 
 
-def sources_of(state):
-    """States of the sources of random numbers."""
-    return [
-        pickle.dumps(source.get_state(legacy=False)) for source in (state.rng, state.dropout_rng)
-    ]
+@pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
+def test_everything_that_uses_joblib_gives_the_same_in_processes(run):
+    expected = run()
+    with in_processes():
+        assert_allclose(run(), expected, rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.slow
-def test_sources_of_random_numbers_go_on_where_a_process_has_left_them(processes):
-    def make_jobs():
-        rng = np.random.RandomState
-        return [
-            make_job(rng(k), start={"dropout_rng": rng(9)}, input_dropout=0.2) for k in range(3)
-        ]
-
-    with stacked("stacked"):
-        results = Parallel(n_jobs=2)(delayed(train_one)(job) for job in make_jobs())
-    assert sum(processes) == 3
-    for job, result in zip(make_jobs(), results, strict=True):
-        (expected,) = train([job])
-        assert_allclose(result.theta, expected.theta, rtol=1e-10)
-        assert sources_of(result) == sources_of(expected)
-
-
-@pytest.mark.parametrize("where", ["here", "in processes"])
-def test_a_generator_goes_on_as_after_a_fit_alone(request, where):
-    if where == "in processes":
-        request.getfixturevalue("processes")
-
+@pytest.mark.parametrize("config", [in_this_process, in_processes])
+def test_a_generator_goes_on_as_after_a_fit_alone(config):
     def networks():
-        # They see the same rows in the same order, one of them for fewer epochs.
         return [
             network(random_state=np.random.RandomState(7), alpha=k, max_iter=3 + k)
             for k in range(3)
         ]
 
-    with stacked("stacked"):
-        together = Parallel(n_jobs=2)(delayed(net.fit)(X, Y) for net in networks())
+    with config():
+        together = Parallel()(delayed(net.fit)(X, Y) for net in networks())
     for net, alone in zip(together, networks(), strict=True):
         alone.fit(X, Y)
         assert_allclose(net.predict_proba(X), alone.predict_proba(X), rtol=1e-9)
         assert net.random_state.random_sample() == alone.random_state.random_sample()
 
 
-@pytest.mark.slow
-def test_a_network_whose_validation_raises_in_a_process_does_not_harm_the_others(processes):
-    jobs = [make_job(np.random.RandomState(k), hold_out=fail if k == 2 else None) for k in range(4)]
-    with stacked("stacked"):
-        results = Parallel(n_jobs=2)(delayed(outcome)(job) for job in jobs)
-    assert sum(processes) == 4
-    assert isinstance(results[2], Fault)
-    assert [r.stop_reason for k, r in enumerate(results) if k != 2] == ["max_iter"] * 3
+def kind_of(X):
+    """What a task sees of an array, and the file in which that lies."""
+    return type(X).__name__, getattr(X, "filename", None)
 
 
-def test_what_cannot_be_sent_to_a_process_is_trained_here(trained, processes):
+def test_large_arrays_reach_processes_as_maps_of_one_file():
+    large = np.zeros((1000, 200))
+    with in_processes():
+        found = Parallel()(delayed(kind_of)(large) for _ in range(40))
+        assert Parallel(max_nbytes=None)([delayed(kind_of)(large)]) == [("ndarray", None)]
+    ((kind, file),) = set(found)
+    assert kind == "memmap"
+    assert not os.path.exists(file)
+
+
+def test_what_cannot_be_sent_needs_no_processes():
     lock = threading.Lock()
 
     def scorer(estimator, X, y):
@@ -653,50 +717,55 @@ def test_what_cannot_be_sent_to_a_process_is_trained_here(trained, processes):
             return estimator.score(X, y)
 
     net = network(early_stopping=True, scoring=scorer)
-    plain, together = search(net, refit=False).fit(X, Y), search(net, refit=False, n_jobs=-1)
-    with stacked("stacked"):
-        together.fit(X, Y)
-    assert sum(processes) == sum(trained) == 12
+    plain = search(net, refit=False).fit(X, Y)
+    with in_processes(), pytest.raises(pickle.PicklingError, match="Could not pickle the task"):
+        search(net, refit=False).fit(X, Y)
+    with in_this_process():
+        together = search(net, refit=False).fit(X, Y)
     assert_allclose(scores_of(together), scores_of(plain), atol=1e-12)
 
 
-def test_who_is_watched_stays_in_this_process(trained, processes, capsys):
-    with stacked("stacked"):
+def test_networks_that_are_watched_tell_of_their_epochs(trained, capsys):
+    with in_this_process():
         cross_validate(network(verbose=True), X, Y, cv=2)
     assert trained == [2]
-    assert processes == []
     assert capsys.readouterr().out.count("Iteration 5") == 2
 
 
-@pytest.mark.slow
-def test_an_interrupt_ends_training_in_processes(processes):
-    def interrupt():
-        while not processes:
-            time.sleep(0.01)
-        time.sleep(3)  # they start, and train
-        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
-
-    thread = threading.Thread(target=interrupt)
-    thread.start()
-    jobs = [make_job(np.random.RandomState(k), max_iter=FOREVER) for k in range(4)]
-    with stacked("stacked"), pytest.raises(KeyboardInterrupt):
-        Parallel(n_jobs=2)(delayed(train_one)(job) for job in jobs)
-    thread.join()
-    assert sum(processes) == 4
+def kill_this_process():
+    """Die as by the hand of a system that has no memory left."""
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_how_long_training_takes_grows_with_what_there_is_to_do():
-    job = make_job(np.random.RandomState(0), n=50, batch_size=10, max_iter=10)
-    alone = seconds(job)
-    assert 0 < alone < 0.01
-    assert seconds(replace(job, max_iter=100)) == pytest.approx(10 * alone)
-    assert seconds(replace(job, batch_size=50)) < alone
-    assert (
-        seconds(
-            make_job(np.random.RandomState(0), n=50, batch_size=10, max_iter=10, sizes=(3, 400, 2))
-        )
-        > alone
-    )
+@pytest.mark.skipif(sys.platform == "win32", reason="processes are killed another way")
+def test_a_process_that_is_killed_ends_the_call_and_no_other():
+    jobs = [make_job(np.random.RandomState(k)) for k in range(40)]
+    with in_processes():
+        with pytest.raises(BrokenExecutor, match=r"killed|terminated"):
+            Parallel()([*(delayed(train_one)(job) for job in jobs), delayed(kill_this_process)()])
+        assert len(Parallel()(delayed(train_one)(job) for job in jobs)) == 40
+
+
+def no_more(*_, **__):
+    """Refuse, as a system that has no more of something."""
+    raise OSError("Read-only file system")
+
+
+def no_threads(*_, **__):
+    """Refuse to start a thread."""
+    raise RuntimeError("can't start new thread")
+
+
+@pytest.mark.parametrize("refuse", [no_more, no_threads])
+def test_where_no_processes_can_be_had_all_is_done_here(trained, monkeypatch, refuse):
+    get_reusable_executor().shutdown(wait=True)
+    expected = scores_of(search(refit=False).fit(X, Y))
+    with in_processes():
+        model = search(refit=False)
+        monkeypatch.setattr(joblib._parallel_backends, "get_memmapping_executor", refuse)
+        found = scores_of(model.fit(X, Y))
+    assert sum(trained) == 12
+    assert_allclose(found, expected)
 
 
 # ---------------------------------------------------------------- interrupts and time
@@ -730,8 +799,8 @@ def interrupted_by(event):
 def test_an_interrupt_ends_training():
     begun = Endless()
     thread = interrupted_by(begun)
-    with stacked("stacked"), pytest.raises(KeyboardInterrupt):
-        Parallel(n_jobs=2)(delayed(train_one)(begun.job(k)) for k in range(1000))
+    with in_this_process(), pytest.raises(KeyboardInterrupt):
+        Parallel()(delayed(train_one)(begun.job(k)) for k in range(1000))
     thread.join()
 
 
@@ -740,10 +809,10 @@ def test_an_interrupt_ends_nested_calls():
     thread = interrupted_by(begun)
 
     def inner(k):
-        return Parallel(n_jobs=2)(delayed(train_one)(begun.job(i, n=7 + k)) for i in range(20))
+        return Parallel()(delayed(train_one)(begun.job(i, n=7 + k)) for i in range(20))
 
-    with stacked("stacked", max_stack=30), pytest.raises(KeyboardInterrupt):
-        Parallel(n_jobs=2)(delayed(inner)(k) for k in range(20))
+    with in_this_process(max_stack=30), pytest.raises(KeyboardInterrupt):
+        Parallel()(delayed(inner)(k) for k in range(20))
     thread.join()
 
 
@@ -758,84 +827,138 @@ def test_an_interrupt_ends_the_waiting():
     timer = threading.Timer(0.5, released.set)
     timer.start()
     tasks = [delayed(train_one)(make_job(np.random.RandomState(0)))] * 3
-    with stacked("stacked"), pytest.raises(KeyboardInterrupt):
-        Parallel(n_jobs=2)([*tasks, delayed(hold)()])
+    with in_this_process(), pytest.raises(KeyboardInterrupt):
+        Parallel()([*tasks, delayed(hold)()])
     thread.join()
     timer.join()
 
 
 def test_a_search_can_follow_an_interrupted_one(trained):
     begun = Endless()
-    with stacked("stacked"):
+    with in_this_process():
         thread = interrupted_by(begun)
         with pytest.raises(KeyboardInterrupt):
-            Parallel(n_jobs=2)(delayed(train_one)(begun.job(k)) for k in range(3))
+            Parallel()(delayed(train_one)(begun.job(k)) for k in range(3))
         thread.join()
         trained.clear()
         search(refit=False).fit(X, Y)
     assert trained == [6, 6]
 
 
-def test_a_task_that_does_not_end_is_waited_for_only_so_long():
-    set_limits(grace=0.1)
+def test_a_task_that_does_not_end_is_waited_for_only_so_long(monkeypatch):
+    monkeypatch.setattr("sknn_scratch.parallel.scheduler.PATIENCE", 0.1)
     begun, released = threading.Event(), threading.Event()
-
-    def fail_then():
-        begun.wait()
-        fail()
+    thread = interrupted_by(begun)
 
     def hold():
         begun.set()
         released.wait()
 
-    with stacked("stacked"), pytest.raises(Fault):
-        Parallel(n_jobs=2)([delayed(fail_then)(), delayed(hold)()])
+    with in_this_process(), pytest.raises(KeyboardInterrupt):
+        Parallel()([delayed(hold)()] * 2)
+    thread.join()
     (left,) = (t for t in threading.enumerate() if t.name == "stacked-task")
     assert left.daemon
     released.set()
     left.join()
 
 
-def test_timeout():
-    begun = Endless()
-    with stacked("stacked"), pytest.raises((TimeoutError, multiprocessing.TimeoutError)):
-        Parallel(n_jobs=2, timeout=0.3)(delayed(train_one)(begun.job(k)) for k in range(3))
+def train_for_ever(seed, file):
+    """Say that a process trains, and go on for ever."""
+    job = make_job(np.random.RandomState(seed), max_iter=FOREVER)
+    train_one(replace(job, callbacks=[lambda epoch: file.touch()]))
+
+
+@pytest.mark.parametrize("inner", [False, True], ids=["training", "an inner call"])
+def test_an_interrupt_ends_processes(tmp_path, inner):
+    file = tmp_path / "trains"
+
+    def interrupt():
+        while not file.exists():
+            time.sleep(0.01)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    def task(seed):
+        calls = [delayed(train_for_ever)(seed, file)]
+        return Parallel()(calls) if inner else train_for_ever(seed, file)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with in_processes():
+        Parallel()([delayed(os.getpid)()] * 2)
+        (executor,) = {get_reusable_executor(reuse=True)}
+        pids = list(executor._processes)
+        with pytest.raises(KeyboardInterrupt):
+            Parallel()(delayed(task)(k) for k in range(4))
+    thread.join()
+    assert not any(is_alive(pid) for pid in pids)
+
+
+def is_alive(pid):
+    """Whether there is such a process."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_timeout(tmp_path):
+    tasks = [delayed(train_for_ever)(k, tmp_path / "trains") for k in range(3)]
+    with in_processes(), pytest.raises((TimeoutError, multiprocessing.TimeoutError)):
+        Parallel(timeout=0.3)(tasks)
 
 
 def test_a_timeout_that_is_not_reached():
-    with stacked("stacked"):
-        found = Parallel(n_jobs=2, timeout=100)(delayed(network().fit)(X, Y) for _ in range(3))
+    with in_processes():
+        found = Parallel(timeout=100)(delayed(network().fit)(X, Y) for _ in range(3))
     assert len(found) == 3
 
 
-def test_a_long_task_does_not_keep_others_from_running_and_being_trained(trained):
-    set_limits(patience=0.5)
-    others = threading.Semaphore(0)
+def test_a_long_task_does_not_keep_others_from_running_and_being_trained(trained, monkeypatch):
+    monkeypatch.setattr("sknn_scratch.parallel.scheduler.PATIENCE", 0.2)
+    released = threading.Event()
 
-    def wait_for_others():
-        for _ in range(3):
-            others.acquire()
-
-    def network_and_signal():
+    def train_and_release():
         network().fit(X, Y)
-        others.release()
+        released.set()
 
-    with stacked("stacked"):
-        Parallel(n_jobs=2)([delayed(wait_for_others)(), *[delayed(network_and_signal)()] * 3])
-    assert trained == [3]
+    with in_this_process():
+        Parallel()(
+            [
+                *[delayed(network().fit)(X, Y)] * 2,
+                delayed(released.wait)(),
+                delayed(train_and_release)(),
+            ]
+        )
+    assert trained == [2, 1]
 
 
-def test_tasks_that_exclude_each_other_come_to_an_end(trained):
-    set_limits(patience=0.3)
-    lock = threading.Lock()
+@pytest.mark.parametrize("lock", [threading.Lock(), threading.RLock()], ids=["lock", "rlock"])
+def test_tasks_that_exclude_each_other_come_to_an_end(trained, monkeypatch, lock):
+    monkeypatch.setattr("sknn_scratch.parallel.scheduler.PATIENCE", 0.2)
 
     def alone():
         with lock:
             network().fit(X, Y)
 
-    with stacked("stacked"):
-        Parallel(n_jobs=2)(delayed(alone)() for _ in range(4))
+    with in_this_process():
+        Parallel()(delayed(alone)() for _ in range(4))
     assert trained == [1] * 4
+
+
+def test_tasks_that_exclude_each_other_the_second_time_come_to_an_end(trained, monkeypatch):
+    monkeypatch.setattr("sknn_scratch.parallel.scheduler.PATIENCE", 0.2)
+    lock = threading.Lock()
+
+    def both():
+        network().fit(X, Y)
+        with lock:
+            network().fit(X, Y)
+
+    with in_this_process():
+        Parallel()(delayed(both)() for _ in range(4))
+    assert trained == [4, 1, 1, 1, 1]
 
 
 def test_searches_in_several_threads_at_once():
@@ -843,7 +966,7 @@ def test_searches_in_several_threads_at_once():
     found = []
 
     def run():
-        with stacked("stacked"):
+        with in_this_process():
             found.append(scores_of(search().fit(X, Y)))
 
     threads = [threading.Thread(target=run) for _ in range(4)]
@@ -856,24 +979,19 @@ def test_searches_in_several_threads_at_once():
         assert_allclose(scores, expected)
 
 
-@pytest.mark.skipif(JOBLIB < (1, 3), reason="joblib 1.2 has no generators")
-def test_results_one_by_one():
-    set_limits(patience=0.3)
+@pytest.mark.parametrize("config", [in_this_process, in_processes])
+def test_results_one_by_one(config):
     tasks = [delayed(network(alpha=alpha).fit)(X, Y) for alpha in range(5)]
-    with stacked("stacked"):
-        found = [clf.alpha for clf in Parallel(n_jobs=2, return_as="generator")(tasks)]
+    with config():
+        found = [clf.alpha for clf in Parallel(return_as="generator")(tasks)]
         # While one call still has results to give, another begins and ends.
-        some = Parallel(n_jobs=2, return_as="generator", pre_dispatch=2)(tasks)
+        some = Parallel(return_as="generator", pre_dispatch=2)(tasks)
         first = next(some).alpha
         search().fit(X, Y)
         rest = [clf.alpha for clf in some]
         assert found == [first, *rest] == [0, 1, 2, 3, 4]
-        # Who leaves early cancels the rest.
-        begun = Endless()
-        never = Parallel(n_jobs=2, return_as="generator")(
-            delayed(train_one)(begun.job(k)) for k in range(3)
-        )
-        begun.wait()
+        # Who leaves early leaves nothing running.
+        never = Parallel(return_as="generator")(tasks)
         with pytest.warns(UserWarning, match="cancelled"):
             never.close()
 
@@ -890,93 +1008,84 @@ def test_random_delays():
     few = slice(None, None, 3)
     expected = scores_of(search(model, grid, refit=False).fit(X[few], Y[few]))
     for repetition in range(20):
-        with stacked("stacked", max_stack=repetition % 9 + 2):
-            found = search(model, grid, refit=False, n_jobs=-1).fit(X[few], Y[few])
+        with in_this_process(max_stack=repetition % 9 + 2):
+            found = search(model, grid, refit=False).fit(X[few], Y[few])
         assert_allclose(scores_of(found), expected)
 
 
 # ---------------------------------------------------------------- the process around it
 
 
-def test_filters_of_warnings_stay_as_they_were():
+@pytest.mark.parametrize("fails", [False, True], ids=["ends", "fails"])
+def test_filters_of_warnings_stay_as_they_were(fails):
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "a message of its own")
         filters, before = warnings.filters, list(warnings.filters)
-        with stacked("stacked"):
-            search().fit(X, Y)
+        grid = {"net": [network(alpha=k) for k in range(3)] + [Failing()] * fails}
+        with in_this_process(), suppress(Fault):
+            search(Pipeline([("net", network())]), grid, error_score="raise").fit(X, Y)
         assert warnings.filters is filters
         assert filters == before
 
 
-def test_a_system_that_gives_few_threads(trained, monkeypatch):
+def test_each_task_has_filters_of_its_own():
+    def fit(action):
+        with warnings.catch_warnings():
+            warnings.simplefilter(action)
+            network().fit(X, Y)
+            try:
+                warnings.warn("after the fit", UserWarning, stacklevel=1)
+            except UserWarning:
+                return "error"
+            return "ignore"
+
+    actions = ["error", "ignore", "error", "ignore", "ignore"]
+    with in_this_process():
+        assert Parallel()(delayed(fit)(action) for action in actions) == actions
+
+
+def start_at_most(monkeypatch, most):
+    """Let the system give so many threads for tasks."""
     start = threading.Thread.start
 
     def start_some(thread):
-        if sum(t.name == "stacked-task" for t in threading.enumerate()) >= 5:
+        if sum(t.name == "stacked-task" for t in threading.enumerate()) >= most:
             raise RuntimeError("can't start new thread")
         start(thread)
 
     monkeypatch.setattr(threading.Thread, "start", start_some)
-    with stacked("stacked"):
-        search(grid={"alpha": range(6)}, refit=False).fit(X, Y)
-    assert sum(trained) == 12
-    assert max(trained) <= 5
 
 
-def test_a_system_that_gives_no_threads(monkeypatch):
-    start = threading.Thread.start
-
-    def start_none(thread):
-        if thread.name == "stacked-task":
-            raise RuntimeError("can't start new thread")
-        start(thread)
-
-    monkeypatch.setattr(threading.Thread, "start", start_none)
-    with stacked("stacked"), pytest.raises(RuntimeError, match="can't start new thread"):
-        search().fit(X, Y)
-
-
-def in_no_folder(monkeypatch):
-    """There is no folder that files could be written to, as in a container that is read-only."""
-    monkeypatch.setattr(tempfile, "tempdir", "/nonexistent")
-
-
-def without_a_thread_for_processes(monkeypatch):
-    """The system gives no more threads when one is to wait for processes."""
-    start = threading.Thread.start
-
-    def start_others(thread):
-        if thread.name == "stacked-processes":
-            raise RuntimeError("can't start new thread")
-        start(thread)
-
-    monkeypatch.setattr(threading.Thread, "start", start_others)
-
-
-@pytest.mark.parametrize("spoil", [in_no_folder, without_a_thread_for_processes])
-def test_where_no_processes_can_be_had_networks_are_trained_here(trained, monkeypatch, spoil):
+@pytest.mark.parametrize("most", [0, 5])
+def test_a_system_that_gives_few_threads(trained, monkeypatch, most):
     expected = scores_of(search(refit=False).fit(X, Y))
-    set_limits(worth_processes=0.0)
-    spoil(monkeypatch)
-    with stacked("stacked"):
-        found = scores_of(search(refit=False).fit(X, Y))
-    assert sum(trained) == 12
-    assert_allclose(found, expected)
-
-
-def test_if_networks_cannot_be_put_into_stacks_the_search_ends(monkeypatch):
-    monkeypatch.setattr("sknn_scratch.parallel.meeting.stacks_of", fail)
-    with stacked("stacked"):
-        with pytest.raises(Fault, match="on purpose"):
-            search(error_score="raise").fit(X, Y)
-        with pytest.raises(ValueError, match=r"All the 12 fits failed(.|\n)*on purpose"):
-            search(error_score=np.nan).fit(X, Y)
-    monkeypatch.undo()
-    with stacked("stacked"):
-        search().fit(X, Y)
+    start_at_most(monkeypatch, most)
+    with in_this_process():
+        found = search(refit=False).fit(X, Y)
+    # Who has no thread is trained at once, by itself.
+    assert sum(trained) == most
+    assert_allclose(scores_of(found), expected)
 
 
 def test_threads_that_run_no_task_train_at_once(trained):
-    with stacked("stacked"):
+    with in_this_process():
         network().fit(X, Y)
     assert trained == []
+
+
+def test_what_asks_for_threads_within_a_task_gets_none(monkeypatch):
+    def trees():
+        forest = RandomForestClassifier(5, random_state=0).fit(X, Y)
+        return forest.predict_proba(X)
+
+    expected, started, start = trees(), [], threading.Thread.start
+
+    def start_and_count(thread):
+        started.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_and_count)
+    with in_this_process():
+        (found,) = Parallel()([delayed(trees)()])
+    assert_allclose(found, expected)
+    assert len(started) == 1

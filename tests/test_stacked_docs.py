@@ -25,13 +25,16 @@ def run(script, *options):
 
 @pytest.mark.slow
 def test_search_speed(tmp_path):
-    run("benchmarks/search_speed.py", "--cases=iris", "--rounds=1", "--epochs=2", "--out", tmp_path)
+    options = "--cases=iris", "--rounds=1", "--epochs=2", "--workers=1,2", "--out", tmp_path
+    printed = run("benchmarks/search_speed.py", *options).splitlines()
     lines = (tmp_path / "search_speed.md").read_text().splitlines()
-    (row,) = (line for line in lines if line.startswith("| iris"))
-    numbers = [float(cell) for cell in row.strip("| ").split(" | ")[1:]]
-    assert len(numbers) == 6
-    theirs, ours, stacked, _, *ratios = numbers
-    assert ratios == pytest.approx([theirs / stacked, ours / stacked], abs=0.06)
+    rows = [line for line in lines if line.startswith("| iris")]
+    assert [line for line in printed if line.startswith("| iris")] == rows
+    for workers, row in zip((1, 2), rows, strict=True):
+        found, *numbers = (float(cell) for cell in row.strip("| ").split(" | ")[1:])
+        assert found == workers
+        theirs, ours, stacked, *ratios = numbers
+        assert ratios == pytest.approx([theirs / stacked, ours / stacked], abs=0.06)
     assert sum(re.match(r"\| \d+-\d+-\d+ ", line) is not None for line in lines) == 5
 
 
@@ -63,10 +66,10 @@ def test_other_scores_are_noticed(script, name, rate, change, message):
         script.check_same_results(script.CASES["iris"], runs)
 
 
-def test_the_meeting_is_drawn(tmp_path):
+def test_a_batch_is_drawn(tmp_path):
     pytest.importorskip("matplotlib")
-    run("examples/stacked_search.py", "--draw", tmp_path / "meeting.png")
-    assert (tmp_path / "meeting.png").read_bytes().startswith(b"\x89PNG")
+    run("examples/stacked_search.py", "--draw", tmp_path / "batch.png")
+    assert (tmp_path / "batch.png").read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.slow
@@ -78,5 +81,5 @@ def test_memory_is_weighed():
         for line in lines
         for name in [line.split(":")[0]]
     }
-    # Eight interpreters take more than one, whatever the data.
-    assert 50 < peaks["stacked"] < peaks["loky"]
+    assert 50 < peaks["loky"]
+    assert peaks["stacked"] < 1.5 * peaks["loky"]

@@ -2,13 +2,14 @@
 
 MLPClassifier and ScratchMLPClassifier search the same candidates and are set alike, so that their
 networks do the same work: sigmoid units, log loss, Adam at a constant rate, no rule that stops
-early. The searches take turns. What scikit-learn does around the fits is timed with a classifier
-that trains nothing. Then stacks of several sizes are timed alone, by one thread.
+early. The searches take turns, on as many cores as there are workers: on Linux the script and all
+its processes keep to so many. Then stacks of several sizes are timed alone, by one thread.
 
-Writes search_speed.md. The page docs/benchmarks.md says how to read it.
+Prints the table, and writes search_speed.md. The page docs/benchmarks.md says how to read it.
 """
 
 import argparse
+import os
 import time
 import warnings
 from collections.abc import Callable
@@ -17,7 +18,6 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
-import joblib
 import numpy as np
 from fit_speed import (
     HERE,
@@ -37,7 +37,6 @@ from joblib.externals.loky import get_reusable_executor
 from numpy.typing import NDArray
 from scipy.stats import loguniform, randint
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
-from sklearn.dummy import DummyClassifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 from sklearn.neural_network import MLPClassifier
@@ -97,19 +96,9 @@ CASES = {
 
 STACKED = "stacked"
 PROCESSES = "loky"
-NOTHING = "nothing"
 
 #: Who searches, and by which backend of joblib.
-CONTENDERS = ((SKLEARN, PROCESSES), (OURS, PROCESSES), (OURS, STACKED), (NOTHING, STACKED))
-
-
-class Trains(DummyClassifier):
-    """A classifier that trains nothing, with the parameters that are searched."""
-
-    def __init__(self, hidden_layer_sizes: int = 1, learning_rate_init: float = 1.0):
-        super().__init__()
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.learning_rate_init = learning_rate_init
+CONTENDERS = ((SKLEARN, PROCESSES), (OURS, PROCESSES), (OURS, STACKED))
 
 
 def estimator(name: str, epochs: int) -> Pipeline:
@@ -118,7 +107,6 @@ def estimator(name: str, epochs: int) -> Pipeline:
     net = {
         SKLEARN: lambda: MLPClassifier(**SAME, **never),
         OURS: lambda: ScratchMLPClassifier(**MLP_CLASSIFIER_SETTINGS | SAME | never),
-        NOTHING: Trains,
     }[name]()
     return Pipeline([("scale", StandardScaler()), ("net", net)])
 
@@ -133,10 +121,10 @@ class Run(NamedTuple):
     """Learning rate of each candidate."""
 
 
-def run(case: Case, name: str, backend: str, epochs: int) -> Run:
+def run(case: Case, name: str, backend: str, epochs: int, workers: int) -> Run:
     """Time one search."""
     X, y = case.load(return_X_y=True)
-    search = case.search(estimator(name, epochs), cv=FOLDS, refit=False, n_jobs=-1)
+    search = case.search(estimator(name, epochs), cv=FOLDS, refit=False, n_jobs=workers)
     with warnings.catch_warnings(), parallel_config(backend=backend):
         warnings.simplefilter("ignore", ConvergenceWarning)
         began = time.perf_counter()
@@ -147,12 +135,15 @@ def run(case: Case, name: str, backend: str, epochs: int) -> Run:
     return Run(seconds, np.array(folds), rates)
 
 
-def start_workers() -> None:
-    """Have joblib start its processes, and have these import what they need."""
-    for name in (SKLEARN, OURS):
+def start(workers: int, cores: set[int]) -> None:
+    """Have joblib start so many workers, on as many cores, and have them import what they need."""
+    get_reusable_executor().shutdown()
+    if cores:
+        os.sched_setaffinity(0, sorted(cores)[:workers])
+    for name, backend in CONTENDERS:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            run(CASES["iris"], name, PROCESSES, epochs=1)
+            run(CASES["iris"], name, backend, 1, workers)
 
 
 def check_same_results(case: Case, runs: dict[tuple[str, str], Run]) -> None:
@@ -163,6 +154,8 @@ def check_same_results(case: Case, runs: dict[tuple[str, str], Run]) -> None:
     difference = np.abs(ours - together)[:, calm].max()
     if not difference < 1.5 / rows:
         raise RuntimeError(f"{case.title}: not the same scores: they differ by {difference}.")
+    if (SKLEARN, PROCESSES) not in runs:
+        return
     theirs = runs[SKLEARN, PROCESSES].scores
     if not abs(ours.mean() - theirs.mean()) < 0.005:
         raise RuntimeError(
@@ -171,17 +164,18 @@ def check_same_results(case: Case, runs: dict[tuple[str, str], Run]) -> None:
         )
 
 
+Turns = tuple[tuple[str, str], ...]
 Medians = dict[tuple[str, str], float]
 
 
-def measure(case: Case, rounds: int, epochs: int) -> Medians:
+def measure(case: Case, turns: Turns, rounds: int, epochs: int, workers: int) -> Medians:
     """Time all contenders, in turns."""
-    seconds: dict[tuple[str, str], list[float]] = {turn: [] for turn in CONTENDERS}
+    seconds: dict[tuple[str, str], list[float]] = {turn: [] for turn in turns}
     for i in range(rounds):
-        first = i % len(CONTENDERS)
+        first = i % len(turns)
         runs = {}
-        for turn in CONTENDERS[first:] + CONTENDERS[:first]:
-            runs[turn] = run(case, *turn, epochs)
+        for turn in turns[first:] + turns[:first]:
+            runs[turn] = run(case, *turn, epochs, workers)
             seconds[turn].append(runs[turn].seconds)
         check_same_results(case, runs)
     return {turn: median(values) for turn, values in seconds.items()}
@@ -237,11 +231,17 @@ def stack_costs(sizes: tuple[int, ...], rounds: int) -> list[str]:
     return ["-".join(map(str, sizes)), *(digits(median(values)) for values in costs.values())]
 
 
-def row_of(case: Case, medians: Medians) -> list[str]:
+def row_of(case: Case, workers: int, medians: Medians) -> list[str]:
     """Row of the table."""
-    theirs, ours, together, nothing = (medians[turn] for turn in CONTENDERS)
-    seconds = [digits(value) for value in (theirs, ours, together, nothing)]
-    return [case.title, *seconds, f"{theirs / together:.1f}", f"{ours / together:.1f}"]
+    *others, together = (medians.get(turn) for turn in CONTENDERS)
+    seconds = ["-" if value is None else digits(value) for value in (*others, together)]
+    ratios = ["-" if value is None else f"{value / together:.1f}" for value in others]
+    return [case.title, str(workers), *seconds, *ratios]
+
+
+def counts(text: str) -> list[int]:
+    """Read whole numbers from a list with commas."""
+    return [positive(each) for each in text.split(",")]
 
 
 def arguments() -> argparse.Namespace:
@@ -250,6 +250,8 @@ def arguments() -> argparse.Namespace:
     add = parser.add_argument
     add("--cases", type=names_among([*CASES]), default=[*CASES], help=f"from {','.join(CASES)}")
     add("--rounds", type=positive, default=5, help="how often each search is timed")
+    add("--workers", type=counts, default=[1, 2], help="numbers of workers, and of cores")
+    add("--ours", action="store_true", help="leave MLPClassifier out")
     add("--epochs", type=positive, default=60, help="epochs of each fit")
     add("--out", type=Path, default=HERE, metavar="DIR", help="where to write")
     return parser.parse_args()
@@ -259,25 +261,26 @@ def main() -> None:
     """Measure all that was asked for, and write the report."""
     options = arguments()
     rows = []
+    turns = CONTENDERS[1:] if options.ours else CONTENDERS
     others = OtherPrograms()
+    cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
+    header = ["search", "workers", "MLPClassifier in processes, s", "ours in processes, s"]
+    header += ["ours stacked, s", "MLPClassifier / stacked", "ours in processes / stacked"]
     with threadpool_limits(1):
-        start_workers()
-        for name in options.cases:
-            medians = measure(CASES[name], options.rounds, options.epochs)
-            rows.append(row_of(CASES[name], medians))
-            say(f"{name}: {options.rounds} round(s) done")
+        for workers in options.workers:
+            start(workers, cores)
+            for name in options.cases:
+                medians = measure(CASES[name], turns, options.rounds, options.epochs, workers)
+                rows.append(row_of(CASES[name], workers, medians))
+                say(" | ".join(rows[-1]))
         get_reusable_executor().shutdown()
         costs = [stack_costs(sizes, options.rounds) for sizes in SHAPES]
-    header = ["search", "MLPClassifier in processes, s", "ours in processes, s"]
-    header += ["ours stacked, s", "of these without training, s"]
-    header += ["MLPClassifier / stacked", "ours in processes / stacked"]
     lines = [
         *head("Speed of a search", others),
-        f"- Processes: {joblib.cpu_count()}",
         "",
         f"Wall time of a whole search of {FOLDS} folds and {options.epochs} epochs, medians of "
         f"{options.rounds} round{'s' * (options.rounds > 1)}, and ratios. Above 1, the stacked "
-        "search is faster.",
+        "search is faster. One worker is the process itself.",
         *table(header, rows),
         "## Stacks of several sizes",
         "",
@@ -285,6 +288,7 @@ def main() -> None:
         f"its stack; batches of {SAME['batch_size']}.",
         *table(["layers", *map(str, STACKS)], costs),
     ]
+    print("\n".join(table(header, rows)))
     write(options.out / "search_speed.md", lines)
 
 

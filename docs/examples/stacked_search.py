@@ -1,6 +1,6 @@
 """Search for hyperparameters, and average networks, with the joblib backend "stacked".
 
-With --draw, draws stacked_search.png instead: who runs when in a small search, as it was recorded.
+With --draw, draws stacked_search.png instead: who runs when in a small batch, as it was recorded.
 With --memory, prints the peak of memory of 200 fits of a large table, stacked and in processes.
 """
 
@@ -18,6 +18,7 @@ from typing import ClassVar, NamedTuple
 import joblib
 import numpy as np
 from joblib import parallel_config
+from joblib.externals.loky import get_reusable_executor
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
@@ -94,7 +95,7 @@ def ensemble(rounds: int) -> None:
         print("| " + " | ".join([name, *scores, *times]) + " |", flush=True)
 
 
-# ---------------------------------------------------------------- the picture of the meeting
+# ---------------------------------------------------------------- the picture of a batch
 
 
 class Span(NamedTuple):
@@ -123,7 +124,7 @@ class Recorder(TransformerMixin, BaseEstimator):
 
 
 class Network(ScratchMLPClassifier):
-    """A network that notes when it goes to the meeting, and when it comes back."""
+    """A network that notes when it waits, and when it has been trained."""
 
     def fit(self, X: NDArray, y: NDArray) -> "Network":
         """Note when the fit begins and ends."""
@@ -141,11 +142,11 @@ class Network(ScratchMLPClassifier):
 
 
 def recorded() -> list[Span]:
-    """Run a small search, and return what its threads did."""
+    """Run a small search in this process, and return what its threads did."""
     X, y = load_wine(return_X_y=True)
     model = Pipeline([("step", Recorder()), ("net", Network(random_state=0, max_iter=40))])
     grid = {"net__hidden_layer_sizes": [(8,), (32,)], "net__learning_rate_init": [0.003, 0.01]}
-    with parallel_config(backend="stacked"):
+    with parallel_config(backend="stacked", n_jobs=1):
         GridSearchCV(model, grid, cv=3, refit=False).fit(X, y)
     began = Recorder.log[0][2]
     threads = list(dict.fromkeys(thread for thread, *_ in Recorder.log))
@@ -236,16 +237,17 @@ def peak() -> Iterator[list[int]]:
 
 
 def memory(rows: int, fits: int) -> None:
-    """Fit a large table so many times, stacked and in eight processes; print what it took."""
+    """Fit a large table so many times, stacked and in processes; print what it took."""
     rng = np.random.RandomState(0)
     X = rng.normal(size=(rows, 50))
     y = X[:, 0] * X[:, 1] > X[:, 2]
     grid = {"learning_rate_init": np.geomspace(0.003, 0.03, fits // 5)}
     net = ScratchMLPClassifier((4,), max_iter=1, batch_size=1000, random_state=0)
-    for backend, n_jobs in (("stacked", -1), ("loky", 8)):
+    for backend in ("stacked", "loky"):
+        get_reusable_executor().shutdown()
         with parallel_config(backend=backend), peak() as most:
             began = time.perf_counter()
-            GridSearchCV(net, grid, n_jobs=n_jobs, cv=5, refit=False).fit(X, y)
+            GridSearchCV(net, grid, n_jobs=-1, cv=5, refit=False).fit(X, y)
         seconds = time.perf_counter() - began
         print(f"{backend}: peak {most[0] / MB:,.0f} MB, {seconds:.0f} s", flush=True)
 
@@ -254,7 +256,7 @@ def main() -> None:
     """Do what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = parser.add_argument
-    add("--draw", type=Path, metavar="FILE", help="draw the meeting of a small search")
+    add("--draw", type=Path, metavar="FILE", help="draw who runs when in a batch")
     add("--memory", action="store_true", help="weigh 200 fits of a large table (Linux)")
     add("--rows", type=int, default=100_000, help="rows of that table")
     add("--fits", type=int, default=200, help="fits of that table")

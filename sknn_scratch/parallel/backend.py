@@ -1,191 +1,138 @@
-"""The backend that joblib sees: it hands the tasks of each call to a meeting."""
+"""The backend that joblib sees: it deals out the tasks of a call to processes, in batches."""
 
-import threading
-import warnings
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future
-from contextlib import contextmanager
-from dataclasses import replace
+import math
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor
+from contextlib import closing, contextmanager
 from numbers import Integral
 from typing import Any
 
 import joblib
-from joblib.parallel import ParallelBackendBase
+from joblib.parallel import FallbackToBackend, ParallelBackendBase, SequentialBackend
 
-from sknn_scratch.parallel.meeting import (
-    MAX_STACK,
-    Crew,
-    JoblibTask,
-    Limits,
-    Meeting,
-    Pending,
-    here,
-)
-from sknn_scratch.parallel.shielded import Train
-from sknn_scratch.training.loop import train
+from sknn_scratch.parallel.scheduler import Call, Scheduler, Task
+from sknn_scratch.training.trainer import current_trainer
 
+#: What joblib is told that can run at once. It hands in twice as many tasks before it waits.
+MANY = 1024
 
-def _checked(max_stack: Any) -> Any:
-    """Return max_stack if it is allowed."""
-    if max_stack is None or (isinstance(max_stack, Integral) and int(max_stack) >= 1):
-        return max_stack
-    raise ValueError(f"max_stack must be None or a whole number from 1 on, got {max_stack!r}.")
+#: Tasks of a batch, at least, where there are enough for all workers.
+LEAST = 16
 
 
 class StackedBackend(ParallelBackendBase):
-    """Backend of joblib that trains networks of tasks which run at the same time as one stack.
+    """Backend of joblib that trains the networks of its tasks as stacks, in each worker its own.
 
     Parameters
     ----------
-    max_stack : int or None, default=None
-        Most tasks that are under way at once, and so most networks that can share a stack. None
-        means 1,024, or fewer if their training data would take more than 256 MiB.
-    limits : Limits, default=None
-        What else bounds the tasks; the usual limits by default.
-    train : callable, default=train
-        What trains the jobs of a stack.
+    max_stack : int, default=256
+        Most tasks that are under way at once in a worker, and so most networks of a stack. There
+        are fewer where their training data would take more than 32 MiB.
+    workers : str or joblib backend, default="loky"
+        What runs the batches: "loky", processes on this machine, or "dask".
     """
 
     default_n_jobs = -1
     supports_retrieve_callback = True
-    supports_timeout = True
-    supports_sharedmem = True
-    uses_threads = True
+    parallel: Any = None  # the call that it is of
 
     def __init__(
-        self,
-        nesting_level: int | None = None,
-        max_stack: int | None = None,
-        limits: Limits | None = None,
-        train: Train = train,
-        **settings: Any,
+        self, nesting_level: int | None = None, max_stack: int = 256, workers: Any = "loky"
     ):
-        super().__init__(nesting_level=nesting_level, **settings)
-        self.limits, self.train = limits or Limits(), train
-        self._bound(max_stack)
-        self.n_jobs = -1
-        self.lock = threading.Lock()
-        self.users = 0
-        """How many calls of this backend are under way: none, or one and then it has a crew."""
-        self.crew: Crew
+        super().__init__(nesting_level=nesting_level or 0)
+        if not (isinstance(max_stack, Integral) and int(max_stack) >= 1):
+            raise ValueError(f"max_stack must be a whole number from 1 on, got {max_stack!r}.")
+        self.max_stack: int = max_stack
+        self.workers: Any = workers
+        self.tasks: list[tuple[Call, Callable[[Any], Any]]] = []
 
-    def _bound(self, max_stack: int | None) -> None:
-        if _checked(max_stack) is not None:
-            self.limits = replace(self.limits, max_stack=max_stack)
+    @property
+    def supports_sharedmem(self) -> bool:
+        """Whether tasks see what others change: calls of a task stay in its process."""
+        return self.nesting_level > 0
 
     def effective_n_jobs(self, n_jobs: int | None) -> int:
-        """Tell how many tasks can be under way at once."""
-        if n_jobs == 0:
-            raise ValueError("n_jobs must not be 0. Allowed are None, 1, -1 and so on.")
-        return 1 if n_jobs == 1 else self.limits.max_stack or MAX_STACK
+        """Tell how many tasks can be handed in at once."""
+        return MANY
 
-    def configure(
-        self,
-        n_jobs: int = -1,
-        parallel: Any = None,
-        max_stack: int | None = None,
-        **settings: Any,
-    ) -> int:
-        """Take the settings of a call; tell how many tasks can be under way at once."""
-        self.n_jobs = n_jobs
-        self._bound(max_stack)
-        return super().configure(n_jobs, parallel, **settings)
+    def get_nested_backend(self) -> tuple[ParallelBackendBase, None]:
+        """Backend for calls that a task makes."""
+        return StackedBackend(self.nesting_level + 1, self.max_stack), None
 
-    def _cores(self) -> int:
-        cores: int = joblib.cpu_count()
-        n_jobs = -1 if self.n_jobs is None else self.n_jobs
-        return min(cores, n_jobs) if n_jobs > 0 else max(1, cores + 1 + n_jobs)
+    def configure(self, n_jobs: int = -1, parallel: Any = None, **settings: Any) -> int:
+        """Take the settings of a call, in a backend of its own, as several may be under way."""
+        asked = {settings["prefer"], settings["require"]}
+        if self.nesting_level and asked & {"threads", "sharedmem"}:  # so it is not networks
+            raise FallbackToBackend(SequentialBackend(nesting_level=self.nesting_level))
+        if self.parallel is not parallel:
+            own = {n: settings.get(n, getattr(self, n)) for n in ("max_stack", "workers")}
+            backend = StackedBackend(self.nesting_level, **own)
+            backend.parallel = parallel
+            raise FallbackToBackend(backend)
+        self.settings = {n: settings[n] for n in ("max_nbytes", "temp_folder", "mmap_mode")}
+        self.settings |= {"timeout": parallel.timeout, "pre_dispatch": "all", "batch_size": 1}
+        self.n_workers = 1
+        if not self.nesting_level:
+            most = joblib.parallel.get_active_backend()[1]  # a call may ask for one per task
+            with joblib.parallel_config(backend=self.workers):
+                self.n_workers = min(map(joblib.effective_n_jobs, {n_jobs, most or -1, -1}))
+        return self.effective_n_jobs(n_jobs)
 
-    def start_call(self) -> None:
-        """Begin a call: a meeting of its own, or part of that of the task which makes the call."""
-        with self.lock:
-            if self.users == 0:
-                task: JoblibTask | None = getattr(here, "task", None)
-                if task is not None:
-                    self.crew = Crew(task.crew.meeting, task.crew)
-                else:
-                    self.crew = Crew(Meeting(self._cores(), self.limits, self.train), None)
-                    _filters.keep()
-            self.users += 1
-        self.crew.meeting.dispatching.add(self.crew)
-
-    def stop_call(self) -> None:
-        """End a call."""
-        with self.lock:
-            self.users -= 1
-            if self.users:
-                return
-            crew = self.crew
-            del self.crew
-        crew.meeting.dispatched(crew)
-        if crew.parent is None:
-            crew.meeting.close(cancelled=crew.ended_early)
-            _filters.restore()
-
-    def submit(
-        self, func: Callable[[], Any], callback: Callable[[Future], Any] | None = None
-    ) -> Pending:
-        """Take a task to run."""
-        task = JoblibTask(func, self.crew)
-        if callback is not None:
-            task.pending.add_done_callback(callback)
-        self.crew.meeting.submit(task)
-        return task.pending
+    def submit(self, func: Call, callback: Callable[[Any], Any]) -> None:
+        """Take a task, and whom to tell its result."""
+        self.tasks.append((func, callback))
 
     apply_async = submit  # its name before joblib 1.5
 
-    def retrieve_result_callback(self, pending: Pending) -> Any:
-        """Return what a task has returned, or raise what it has raised."""
-        return pending.result()
+    def retrieve_result_callback(self, out: Any) -> Any:
+        """Return the result that was told."""
+        return out
 
     @contextmanager
     def retrieval_context(self) -> Iterator[None]:
-        """Context in which a call waits for the results of its tasks."""
-        crew, task = self.crew, getattr(here, "task", None)
-        crew.meeting.dispatched(crew)
-        if task is not None:
-            crew.meeting.pause(task)
+        """Run all tasks. joblib may hand in more when it is told of results."""
+        while self.tasks:
+            tasks, self.tasks = self.tasks, []
+            results = self._results([call for call, _ in tasks])
+            for (_, tell), result in zip(tasks, results, strict=True):
+                tell(result)
+        yield
+
+    def _results(self, calls: Sequence[Call]) -> Iterator[Any]:
+        task = current_trainer()
+        if isinstance(task, Task):
+            yield from task.wait_for(calls)
+            return
+        batches = [*cut(calls, self.n_workers)]
+        with joblib.parallel_config(backend=self.workers):
+            parallel = joblib.Parallel(self.n_workers, return_as="generator", **self.settings)
         try:
-            yield
-        finally:
-            if task is not None:
-                crew.meeting.resume(task)
-
-    def abort_everything(self, ensure_ready: bool = True) -> None:
-        """End a call early."""
-        if self.users:
-            self.crew.meeting.cancel(self.crew)
-
-    def get_nested_backend(self) -> tuple[ParallelBackendBase, None]:
-        """Backend for calls that a task makes: they take part in the same meeting."""
-        level, limits = self.nesting_level + 1, self.limits
-        return StackedBackend(level, limits=limits, train=self.train), None
+            results = parallel(joblib.delayed(run)(batch, self.max_stack) for batch in batches)
+        except BrokenExecutor:  # what has killed a worker must not run in this process
+            raise
+        except (OSError, RuntimeError):  # the system gives no processes
+            results = (run(batch, self.max_stack) for batch in batches)
+        with closing(results):
+            for batch in results:
+                yield from batch
 
 
-class _Filters:
-    """Keeps the filters of warnings as they are as long as anybody needs them.
+def run(calls: Sequence[Call], max_stack: int) -> list[Any]:
+    """Run a batch of tasks."""
+    return Scheduler(max_stack).run(calls)
 
-    scikit-learn sets them anew in each task and puts them back afterwards. As they belong to the
-    process, and not to the thread, they would end up as one of the tasks has set them.
+
+def cut(calls: Sequence[Call], n_workers: int) -> Iterator[Sequence[Call]]:
+    """Cut tasks into batches for so many workers, large ones first, so that all end together.
+
+    A batch is a worker's share of half of what is left: guided self-scheduling, by Polychronopoulos
+    and Kuck (IEEE Transactions on Computers C-36, 1987).
     """
+    least = min(LEAST, math.ceil(len(calls) / n_workers)) if n_workers > 1 else len(calls)
+    while calls:
+        size = max(least, math.ceil(len(calls) / (2 * n_workers)))
+        yield calls[:size]
+        calls = calls[size:]
 
-    def __init__(self) -> None:
-        self.lock, self.users = threading.Lock(), 0
-
-    def keep(self) -> None:
-        with self.lock:
-            if self.users == 0:
-                self.context = warnings.catch_warnings()
-                self.context.__enter__()
-            self.users += 1
-
-    def restore(self) -> None:
-        with self.lock:
-            self.users -= 1
-            if self.users == 0:
-                self.context.__exit__(None, None, None)
-
-
-_filters = _Filters()
 
 joblib.register_parallel_backend("stacked", StackedBackend)

@@ -1,7 +1,6 @@
 """Which jobs can be trained as one stack, and how many of them at a time."""
 
 import math
-import pickle
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 
-from sknn_scratch.network.layers import n_weights
 from sknn_scratch.training.job import TrainingJob
 
 #: Bytes that one update of a stack may work on, to stay in the cache of a core.
@@ -23,25 +21,6 @@ def stack_key(job: TrainingJob) -> tuple[object, ...]:
     nesterov = getattr(job.solver, "nesterovs_momentum", None)
     network = (job.architecture, job.start.theta.dtype, type(job.solver), nesterov)
     return (*network, job.n_rows, job.batch_size, job.start.n_iter)
-
-
-def stream_key(job: TrainingJob) -> object:
-    """Name what jobs have in common that see the same rows in the same order.
-
-    The arrays have to be the same objects: to compare what is in them takes time, and is up to
-    :func:`sharing_arrays`.
-    """
-    start = job.start
-    if start.n_iter:
-        return id(job)
-    arrays = (id(job.X), id(job.Y), id(job.sample_weight), id(job.rows))
-    sources = (_fingerprint(start.rng), _fingerprint(start.dropout_rng))
-    return (*arrays, *sources, job.shuffle, job.input_dropout)
-
-
-def _fingerprint(rng: np.random.RandomState | None) -> bytes | None:
-    """State of a source of random numbers: those in the same state give the same numbers."""
-    return None if rng is None else pickle.dumps(rng.get_state(legacy=False))
 
 
 def sharing_arrays(jobs: Sequence[TrainingJob]) -> list[TrainingJob]:
@@ -72,16 +51,17 @@ def sharing_arrays(jobs: Sequence[TrainingJob]) -> list[TrainingJob]:
     ]
 
 
-def stacks_of(
-    jobs: Sequence[TrainingJob], least: int = 1, cache: int = CACHE
-) -> list[dict[int, TrainingJob]]:
-    """Put jobs into stacks of networks that can be trained as one; those with most work first.
+def gains_in_a_stack(job: TrainingJob, cache: int = CACHE) -> bool:
+    """Tell whether two such networks, or more, are to be trained as one."""
+    return not issparse(job.X) and 2 * working_set(job) <= cache
+
+
+def stacks_of(jobs: Sequence[TrainingJob], cache: int = CACHE) -> list[dict[int, TrainingJob]]:
+    """Put jobs into stacks of networks that can be trained as one.
 
     Parameters
     ----------
     jobs : sequence of TrainingJob
-    least : int
-        Networks that could share one stack are put into at least so many, if there are enough.
     cache : int
         Bytes that one update of a stack may work on.
 
@@ -99,20 +79,10 @@ def stacks_of(
             groups[stack_key(job)].append(k)
     for numbers in groups.values():
         group = dict(zip(numbers, sharing_arrays([jobs[k] for k in numbers]), strict=True))
-        streams: dict[object, list[int]] = defaultdict(list)
-        for k, job in group.items():
-            streams[stream_key(job)].append(k)
-        n = max(least, math.ceil(len(group) * working_set(jobs[numbers[0]]) / cache))
+        n = math.ceil(len(group) * working_set(jobs[numbers[0]]) / cache)
         n = min(len(group), n)
-        most = math.ceil(len(group) / n)
-        cuts = [
-            stream[i : i + most] for stream in streams.values() for i in range(0, len(stream), most)
-        ]
-        parts: list[list[int]] = [[] for _ in range(n)]
-        for cut in sorted(cuts, key=len, reverse=True):
-            min(parts, key=len).extend(cut)
-        stacks += [{k: group[k] for k in part} for part in parts if part]
-    return sorted(stacks, key=lambda stack: sum(map(seconds, stack.values())), reverse=True)
+        stacks += [{k: group[k] for k in numbers[i::n]} for i in range(n)]
+    return stacks
 
 
 def working_set(job: TrainingJob) -> int:
@@ -121,11 +91,3 @@ def working_set(job: TrainingJob) -> int:
     per_row = n_inputs + 2 * sum(hidden) + 6 * n_outputs
     theta = job.start.theta
     return (job.batch_size * per_row + 5 * theta.size) * theta.itemsize
-
-
-def seconds(job: TrainingJob) -> float:
-    """Estimate how long a network takes to train in a stack: it depends on the machine."""
-    n = job.n_rows
-    updates = math.ceil(n / job.batch_size)
-    multiplications = 3 * n * n_weights(job.architecture.sizes)
-    return job.max_iter * (4e-6 * updates + 1e-10 * multiplications)

@@ -6,7 +6,6 @@ one, and returns for each what came out.
 
 import math
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -15,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sknn_scratch.network.threads import threads_for
-from sknn_scratch.training.grouping import stream_key
 from sknn_scratch.training.job import Epoch, TrainingJob, TrainingState
 from sknn_scratch.training.objective import Objective, per_network
 from sknn_scratch.training.sampling import Sampler, Stream
@@ -31,15 +29,11 @@ class Member:
     Parameters
     ----------
     job : TrainingJob
-    stream : Stream
-        The rows as it sees them.
-    group : int
-        Number that is the same for networks which see the same.
     """
 
-    def __init__(self, job: TrainingJob, stream: Stream, group: int):
+    def __init__(self, job: TrainingJob):
         start = job.start
-        self.job, self.stream, self.group = job, stream, group
+        self.job, self.stream = job, Stream(job)
         self.steps, self.plateaus = start.steps, start.plateaus
         self.samples_seen, self.noise = start.samples_seen, start.noise
         self.stopping = start.stopping
@@ -113,19 +107,14 @@ class Stack:
     """Networks in training. Those that are done leave, and the rest go on without them."""
 
     def __init__(self, jobs: Sequence[TrainingJob]):
-        keys = [stream_key(job) if len(jobs) > 1 else None for job in jobs]
-        groups = [keys.index(key) for key in keys]
-        streams = {group: Stream(jobs[group]) for group in groups}
         self.results: list[TrainingState | None] = [None] * len(jobs)
-        self.places = sorted(range(len(jobs)), key=groups.__getitem__)
+        self.places = list(range(len(jobs)))
         """Number in jobs of each network that is in the stack now."""
-        self.members = [
-            Member(jobs[place], streams[groups[place]], groups[place]) for place in self.places
-        ]
+        self.members = [Member(job) for job in jobs]
         self.epoch = jobs[0].start.n_iter
         self.n = jobs[0].n_rows
         self.began = time.perf_counter()
-        starts = [jobs[place].start for place in self.places]
+        starts = [job.start for job in jobs]
         self._settle(
             [start.theta for start in starts],
             [
@@ -140,7 +129,7 @@ class Stack:
     def _settle(self, thetas: Sequence[NDArray], states: Sequence[SolverState]) -> None:
         """Lay out all arrays for the networks that are in the stack now."""
         jobs = [member.job for member in self.members]
-        self.sampler = self._new_sampler()
+        self.sampler = Sampler([member.stream for member in self.members])
         K = self.sampler.K
         self.theta = np.stack(thetas).reshape(*K, -1)
         self.thetas = list(self.theta.reshape(len(jobs), -1))
@@ -152,21 +141,6 @@ class Stack:
         self.take_step = self.solver.bound(self.theta, self.objective.grad, self.state)
         self.weight_decay = self._noise_scaled_decay()
         self.replan()
-
-    def _new_sampler(self) -> Sampler:
-        """Make a sampler in which as many networks as can be share their stream."""
-        counts = Counter(member.group for member in self.members)
-        if len(set(counts.values())) == 1:
-            leads = {member.group: member.stream for member in reversed(self.members)}
-            for member in self.members:
-                member.stream = leads[member.group]
-            return Sampler([leads[group] for group in counts], next(iter(counts.values())))
-        taken: set[int] = set()
-        for member in self.members:
-            if id(member.stream) in taken:
-                member.stream = member.stream.split()
-            taken.add(id(member.stream))
-        return Sampler([member.stream for member in self.members], 1)
 
     def _noise_scaled_decay(self) -> NDArray | None:
         """Weight decay of each network, (K, 1, 1), or None if there is none."""
@@ -254,7 +228,7 @@ class Stack:
         """Return where network k of the stack stands, in arrays and sources of its own."""
         self.sampler.note_orders()
         stream = self.members[k].stream
-        if not stop_reason or len(self.results) > 1:  # others may draw from its sources
+        if not stop_reason:  # it goes on to draw from its sources
             stream = stream.split()
         return self.members[k].state(self.thetas[k], self._solver_state_of(k), stream, stop_reason)
 

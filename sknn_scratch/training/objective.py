@@ -21,10 +21,9 @@ class Batch:
     sizes : sequence of int
         Layer sizes.
     K : tuple of int
-        Axes of the stack.
+        Axis of the stack: (n_networks,), or () for one network.
     X : ndarray of shape (K, n, n_features), or sparse matrix (n, n_features) for one network
-        Inputs. Along an axis of the stack in which networks share their rows, the length is 1; so
-        also in y and weight.
+        Inputs.
     y : ndarray of shape (K, n, n_outputs)
         Targets; its dtype is that of the computation.
 

@@ -23,9 +23,6 @@ def batch_slices(n_samples: int, batch_size: int) -> Iterator[slice]:
 class Stream:
     """Rows in the order in which a network sees them, and the random sources of that order.
 
-    Networks that see the same rows in the same order, such as those of a search that differ in
-    their learning rates, can share a stream.
-
     Attributes
     ----------
     job : TrainingJob
@@ -53,34 +50,26 @@ class Stream:
 class Sampler:
     """Draws the batches of a stack.
 
-    If each stream has equally many networks, a row is gathered once for all networks of a stream,
-    and the stack has two axes: streams, and networks of a stream.
-
     Parameters
     ----------
     streams : sequence of Stream
-    n_each : int
-        Networks of each stream.
+        That of each network.
 
     Attributes
     ----------
     K : tuple of int
-        Axes of the stack's arrays: () for one network, (n_streams,), or (n_streams, n_each).
+        Axis of the stack's arrays: (n_networks,), or () for one network.
     """
 
-    def __init__(self, streams: Sequence[Stream], n_each: int):
+    def __init__(self, streams: Sequence[Stream]):
         first = streams[0].job
         self.streams = streams
-        self.K: tuple[int, ...] = () if len(streams) * n_each == 1 else (len(streams),)
-        axes = self.K
-        if n_each > 1:
-            axes = (*self.K, 1)
-            self.K = (*self.K, n_each)
+        self.K: tuple[int, ...] = () if len(streams) == 1 else (len(streams),)
         self.n, dtype = first.n_rows, first.start.theta.dtype
         sizes = first.architecture.sizes
         self.slices = list(batch_slices(self.n, first.batch_size))
 
-        # What several streams have in common is there once.
+        # A table that several networks see is there once.
         keys = [(id(s.job.X), id(s.job.Y), id(s.job.sample_weight)) for s in streams]
         tables = {key: stream.job for key, stream in zip(keys, streams, strict=True)}
         before = np.cumsum([0, *(job.X.shape[0] for job in tables.values())])
@@ -96,16 +85,16 @@ class Sampler:
             given = stream.order
             row[:] = np.arange(self.n, dtype=row_type(self.n)) if given is None else given
             row += start
-        self.rows = self.order.reshape(*axes, self.n)
+        self.rows = self.order.reshape(*self.K, self.n)
         self.kept: NDArray | None = None
         if any(stream.dropout_rng is not None for stream in streams):
-            self.kept = np.ones((*axes, 1, sizes[0]), dtype=dtype)
+            self.kept = np.ones((*self.K, 1, sizes[0]), dtype=dtype)
         self.batches = {}
         for n in {rows.stop - rows.start for rows in self.slices}:
             # Rows of a sparse X are gathered as a sparse matrix of their own.
             n_features = 0 if issparse(self.X) else sizes[0]
-            X = np.empty((*axes, n, n_features), dtype=dtype)
-            y = np.empty((*axes, n, sizes[-1]), dtype=dtype)
+            X = np.empty((*self.K, n, n_features), dtype=dtype)
+            y = np.empty((*self.K, n, sizes[-1]), dtype=dtype)
             self.batches[n] = Batch(sizes, self.K, X, y)
 
     def shuffle(self) -> None:

@@ -1,22 +1,33 @@
 """Who trains a job: this thread at once, or whoever collects the jobs of several threads."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from threading import local
+from typing import Protocol
 
 from sknn_scratch.training.grouping import stacks_of
 from sknn_scratch.training.job import TrainingJob, TrainingState
 from sknn_scratch.training.loop import train
 
-Trainer = Callable[[TrainingJob], TrainingState]
-
 _this_thread = local()
+
+
+class Trainer(Protocol):
+    """Who trains the jobs of a thread."""
+
+    def train(self, job: TrainingJob) -> TrainingState:
+        """Train a job."""
+
+
+def current_trainer() -> Trainer | None:
+    """Return who trains the jobs of this thread; None if it does so itself."""
+    return getattr(_this_thread, "trainer", None)
 
 
 def train_one(job: TrainingJob) -> TrainingState:
     """Train a job, by the trainer of this thread if it has one, else at once."""
-    trainer: Trainer | None = getattr(_this_thread, "trainer", None)
-    return train([job])[0] if trainer is None else trainer(job)
+    trainer = current_trainer()
+    return train([job])[0] if trainer is None else trainer.train(job)
 
 
 def train_all(jobs: Sequence[TrainingJob]) -> list[TrainingState | None]:
@@ -34,7 +45,7 @@ def train_all(jobs: Sequence[TrainingJob]) -> list[TrainingState | None]:
 @contextmanager
 def trained_by(trainer: Trainer) -> Iterator[None]:
     """Make a context in which the jobs of this thread are handed to a trainer."""
-    before = getattr(_this_thread, "trainer", None)
+    before = current_trainer()
     _this_thread.trainer = trainer
     try:
         yield
