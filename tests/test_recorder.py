@@ -180,7 +180,7 @@ def test_clones_that_are_fitted_side_by_side_do_not_mix():
     recorder = LearningRecorder()
     clf = ScratchMLPClassifier((3,), max_iter=6, random_state=0).set_callbacks(recorder)
     clones = [(str(units), clone(clf).set_params(hidden_layer_sizes=(units,))) for units in (2, 3)]
-    with parallel_config(backend="stacked"):
+    with parallel_config(backend="stacked", n_jobs=1):
         voting = VotingClassifier(clones).fit(*MOONS)
     networks = {len(one.coefs_[0][0]): one.network_ for one in voting.estimators_}
     kept = recorder.recording_
