@@ -40,42 +40,43 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
     Parameters
     ----------
     hidden_layer_sizes : int or sequence of int, default=(200,)
-        Units of each hidden layer. An empty sequence makes a linear model.
+        Number of units in each hidden layer. An empty sequence makes a linear model.
     activation : {"identity", "logistic", "tanh", "relu"}, default="logistic"
-        Function of the hidden units. "logistic" is the sigmoid.
+        Activation function of the hidden units. "logistic" is the sigmoid.
     init : {"scaled", "glorot"}, default="scaled"
-        Initial weights. "scaled": units start on the scale at which they work, those of the first
-        layer look along few columns each and turn within the data. "glorot": uniform within
-        Glorot's bounds, as in MLPClassifier.
+        Initial weights. "scaled" starts units in the working range of their activation; the
+        directions of the first layer weight few columns each, and its thresholds lie within the
+        data. "glorot" draws uniformly within Glorot's bounds, as in MLPClassifier.
     dtype : {"float32", "float64"}, NumPy type or None, default=None
         What the network is computed in, and what its parameters and probabilities are. None keeps
         float32 as it comes and takes float64 for all else. float32 is faster, and exact enough for
         most tables. A fit that goes on from another keeps the type of its parameters. "lbfgs"
         searches in float64 and rounds at the end.
     categorical_features : "from_dtype", array-like or None, default="from_dtype"
-        Which columns are categories: a mask of bool, their numbers or their names. "from_dtype":
-        those of words, truth values and types of categories in a frame of pandas, polars or
-        pyarrow, and those of words in a NumPy array of objects. None: all are numbers.
-        The network has an input for each level, and for a gap if there is one in ``fit``; of a
-        column with more than 40 levels the most frequent have inputs of their own, and all others
-        share one. What is no level in ``predict`` has none. ``input_names_`` names the inputs.
+        Which columns are categorical: a boolean mask, indices or names. "from_dtype" means columns
+        of strings, booleans or a categorical type, in a frame of pandas, polars or pyarrow or in a
+        NumPy array of objects. None means that all are numeric. The network has one input for each
+        level, and one for missing values if ``fit`` saw any. In a column with more than 40 levels,
+        the most frequent have inputs of their own and all others share one. A level that ``fit``
+        did not see has no effect in ``predict``. ``input_names_`` names the inputs.
     numerical_encoding : "piecewise_linear" or None, default=None
-        What becomes of numbers before they are scaled. "piecewise_linear": each column of more than
-        two values becomes one for each bin, which says what part of the bin a value has passed:
-        clip((x - start) / width, 0, 1). Bins lie between quantiles. It is another view of a table,
-        nearer to what trees see; several networks that have different views do better than each
-        alone. Not for a sparse X.
+        Encoding of numeric columns, before they are scaled. "piecewise_linear" replaces each column
+        of more than two values by one column per bin, which holds the part of the bin that a value
+        has passed: clip((x - start) / width, 0, 1). Bins lie between quantiles. It is another view
+        of a table, nearer to what trees see; networks with different views do better together than
+        alone. X must be dense.
     n_bins : int, default=4
-        Bins of the piecewise-linear encoding; fewer if quantiles are the same.
+        Number of bins of the piecewise-linear encoding; fewer if quantiles coincide.
     scale_features : bool, default=True
-        Whether the network sees X as it is, or with its columns centred (``mean_``), divided by
-        their standard deviation (``scale_``) and clipped smoothly: x / (1 + (x / 3.5)**4)**0.25.
-        Both are those of the values within bounds, so that values far out, such as a sentinel or a
-        slip of the unit, do not count. Columns of zeros and ones stay as they are; columns of which
-        at least half is zero are not centred, but divided by the root of the mean square of their
-        other values. A sparse X is seen as the same values dense. All rows given to ``fit`` count,
-        also those that it sets aside; a fit that goes on from another keeps its scaling.
-        ``partial_fit`` goes on learning it until 1,000 rows have come.
+        Whether the network sees each column centred (``mean_``), divided by its standard deviation
+        (``scale_``) and clipped smoothly: x / (1 + (x / 3.5)**4)**0.25. If False, it sees X as it
+        is, and X must have no missing values. Both statistics are those of the values within
+        bounds, so that outliers, such as a sentinel or a cell in the wrong unit, do not count.
+        Columns of zeros and ones stay as they are. Columns that are at least half zeros are not
+        centred, but divided by the root mean square of their other values. A sparse X is treated as
+        the same values dense. All rows given to ``fit`` count, also those that it holds out; a fit
+        that continues an earlier one keeps its scaling. ``partial_fit`` updates the scaling until
+        1,000 rows have come.
     loss : {"guarded_squared_error", "squared_error", "log_loss"}, default="guarded_squared_error"
         What training minimises.
 
@@ -86,35 +87,34 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
           classes or for each label, where f is its frequency; 1/2 - 2 m (1 - m) with more classes,
           where m is the frequency of the rarest.
     class_weight : "balanced", dict, list of dict or None, default=None
-        Weights of classes, which multiply ``sample_weight``. "balanced" weights them inversely to
-        their frequencies among the rows that have a weight, multilabel y label by label; a dict
-        gives weights by class, and may name classes that y lacks; multilabel y takes one dict a
-        label.
+        Weights of the classes, which multiply ``sample_weight``. "balanced" makes them inversely
+        proportional to the class frequencies among the rows of nonzero weight, for multilabel y
+        label by label. A dict gives weights by class, and may name classes that y lacks; multilabel
+        y takes a list of one dict per label.
     alpha : float, default=0
-        Strength of the L2 penalty, which is divided by the number of rows: with weights, by their
+        Strength of the L2 penalty, which is divided by the number of rows; with weights, by their
         effective number.
     weight_decay : float or "auto", default="auto"
-        Decoupled weight decay: each update first multiplies the weights (not the biases) by
-        1 - learning rate * weight_decay. "auto" is such that this is 1 - 5 / max(n_samples, 250)
-        at the start, at the learning rate that "auto" would be, times the noise in the data: the
-        loss after the first quarter of the epochs, as a share of the loss of always predicting the
-        frequencies of the classes; until then nothing decays. ``weight_decay_`` tells what was
-        used. Not used by "lbfgs"; ``partial_fit`` measures no noise, and goes by that of an earlier
-        ``fit``, or does not decay.
+        Decoupled weight decay: each update first multiplies the weights (not the biases) by 1 -
+        learning rate * weight_decay. With "auto", that is 1 - noise * 5 / max(n_samples, 250) at
+        the initial learning rate that "auto" would choose. The noise is the loss after the first
+        quarter of the epochs, as a fraction of the loss of always predicting the frequencies of the
+        classes; until then nothing decays. ``weight_decay_`` holds the value used. "lbfgs" ignores
+        it; ``partial_fit`` measures no noise, and uses that of an earlier ``fit``, or does not
+        decay.
     input_dropout : float or "auto", default="auto"
-        Share of the columns that each update leaves out by chance. "auto" is
-        n_features / n_samples - 0.05, between 0 and 0.15, and 0 below 10 columns; weighted rows
-        count by their effective number. ``input_dropout_`` tells what was used; not used by
-        "lbfgs".
+        Fraction of the inputs that each update leaves out at random. "auto" is n_inputs / n_samples
+        - 0.05, clipped to [0, 0.15], and 0 below 10 inputs; weighted rows count by their effective
+        number. ``input_dropout_`` holds the value used. "lbfgs" ignores it.
     solver : {"lbfgs", "sgd", "adam"}, default="adam"
-        "sgd" and "adam" work on minibatches; "lbfgs" (SciPy's L-BFGS-B) on all rows at once, which
-        is often better for a few hundred rows.
+        "sgd" and "adam" work on minibatches; "lbfgs" (SciPy's L-BFGS-B) works on all rows at once,
+        which is often better for a few hundred rows.
     batch_size : int, "auto" or "at_most_200", default="auto"
-        Rows of a minibatch. "auto" cuts the rows into batches of equal size, of about 64 rows;
-        "at_most_200" takes 200 rows, or all if there are fewer, as "auto" of MLPClassifier does.
-        ``batch_size_`` tells what was used.
+        Number of rows in a minibatch. "auto" cuts the rows into batches of equal size, about 64
+        rows each; "at_most_200" takes 200 rows, or all if there are fewer, as "auto" of
+        MLPClassifier does. ``batch_size_`` holds the value used.
     shuffle : bool, default=True
-        Whether to put the rows into a new order before each epoch.
+        Whether to shuffle the rows before each epoch.
     learning_rate : {"constant", "invscaling", "adaptive", "cosine"}, default="cosine"
         How the learning rate goes on from ``learning_rate_init``.
 
@@ -125,10 +125,10 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
           plateau then, unless ``early_stopping`` is set. ``partial_fit`` has no planned end, and
           goes on at ``learning_rate_init``.
     learning_rate_init : float or "auto", default="auto"
-        Learning rate at the start. "auto" is 0.01 for "adam" and 0.1 for "sgd", and more below 40
-        hidden units, in proportion. Where ``max_iter`` allows "adam" fewer updates than "auto"
-        would at least, it is up to twice as much: multiplied by the cube root of how many times
-        fewer. ``learning_rate_init_`` tells what was used.
+        Initial learning rate. "auto" is 0.01 for "adam" and 0.1 for "sgd", times 40 / n_units below
+        40 hidden units. Where ``max_iter`` allows "adam" fewer updates than "auto" would at least,
+        the rate is multiplied by the cube root of how many times fewer, at most by 2.
+        ``learning_rate_init_`` holds the value used.
     power_t : float, default=0.5
         Exponent of "invscaling".
     momentum : float, default=0.9
@@ -136,54 +136,57 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
     nesterovs_momentum : bool, default=True
         Whether the momentum is Nesterov's.
     beta_1 : float, default=0.9
-        Decay of the running mean of the gradient of "adam".
+        Decay rate of the running mean of the gradient in "adam".
     beta_2 : float, default=0.95
-        Decay of the running mean of the squared gradient of "adam".
+        Decay rate of the running mean of the squared gradient in "adam".
     epsilon : float, default=1e-8
-        Keeps the quotient of "adam" finite.
+        Small constant that keeps the quotient in "adam" finite.
     max_fun : int, default=15000
-        Most evaluations of the loss by "lbfgs".
+        Maximum number of evaluations of the loss by "lbfgs".
     max_iter : int or "auto", default="auto"
-        Most epochs (for "lbfgs": iterations). "auto" means 60 epochs, but at most
-        30 * sqrt(n_samples) updates, and at least 250 (8,000 / n_units below 32 hidden units), and
-        up to 8 times as many with a ``learning_rate_init`` below what "auto" would be; 1,000
-        iterations for "lbfgs". ``n_iter_`` tells what was done.
+        Maximum number of epochs (for "lbfgs": iterations). "auto" means 60 epochs, but at most 30 *
+        sqrt(n_samples) updates, and at least 250 (8,000 / n_units below 32 hidden units). With a
+        ``learning_rate_init`` below what "auto" would choose it is up to 8 times as many. For
+        "lbfgs", "auto" means 1,000 iterations. ``n_iter_`` holds the number done.
     tol : float, default=1e-4
-        Least gain that counts as progress: of the loss, or with ``early_stopping`` of the
+        Minimum gain that counts as progress: of the loss, or with ``early_stopping`` of the
         validation score. For "lbfgs": largest component of the gradient at convergence.
     n_iter_no_change : int or inf, default=10
         Training has stalled after more than this many epochs without progress.
     early_stopping : bool or "auto", default=False
         Whether to stop when the validation score stalls, and to return to the parameters of the
-        best epoch. The rows for it are those given to ``fit`` as ``X_val``, or set aside from X
-        (stratified for two classes). "auto" stops early if ``X_val`` is given, or if X has more
-        than 10,000 rows.
+        best epoch. The validation rows are those given to ``fit`` as ``X_val``, or rows held out
+        from X (stratified for two classes). "auto" stops early if ``X_val`` is given, or if X has
+        more than 10,000 rows.
     validation_fraction : float, default=0.1
-        Share of the rows set aside for ``early_stopping``.
+        Fraction of the rows that ``early_stopping`` holds out.
     scoring : str, callable or None, default=None
-        What the validation score is: the accuracy (None), minus the loss ("loss"), or a scorer of
-        scikit-learn (name or callable). Weights of the rows are passed on to it, if it takes them.
+        The validation score: the accuracy (None), minus the loss ("loss"), or a scorer of
+        scikit-learn (name or callable). It is given the weights of the rows if it takes them.
     warm_start : bool, default=False
-        Whether ``fit`` goes on from the parameters of the last fit.
+        Whether ``fit`` continues from the parameters of the last fit.
     random_state : int, RandomState instance or None, default=None
-        Source of the initial weights, of the row order, and of the validation split.
+        Determines the initial weights, the order of the rows, the validation split and the inputs
+        that updates leave out.
     verbose : bool or int, default=False
-        Whether to print one line an epoch.
+        Whether to print one line per epoch.
 
     Attributes
     ----------
     network_ : Network
-        The fitted network in one object: its shape, its parameters, and what X goes through first.
-        ``coefs_``, ``intercepts_``, ``mean_`` and ``scale_`` are read off it.
+        The fitted network as one object: its architecture, its parameters, and the transformation
+        of X. ``coefs_``, ``intercepts_``, ``mean_`` and ``scale_`` are read from it.
     classes_ : ndarray of shape (n_classes,)
-        Class labels; for multilabel y, the numbers of its columns, as objects: scikit-learn's
-        scorers would take an array of two numbers for two classes.
+        Class labels; for multilabel y, the indices of its columns, as objects: scikit-learn's
+        scorers would mistake an array of two numbers for two classes.
     coefs_ : list of ndarray of shape (n_in, n_out)
         Weights of each layer. Those of the first refer to the scaled features.
     intercepts_ : list of ndarray of shape (n_out,)
         Biases of each layer.
     mean_ : ndarray of shape (n_features,) or None
-        What is subtracted from each column; None without ``scale_features``.
+        What is subtracted from each column; None without ``scale_features``. With
+        ``numerical_encoding``, ``mean_`` and ``scale_`` have an entry for each encoded column
+        instead.
     scale_ : ndarray of shape (n_features,) or None
         What each column is then divided by.
     loss_ : float
@@ -199,32 +202,32 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
     best_validation_score_ : float or None
         Best of ``validation_scores_``.
     best_iter_ : int or None
-        Epoch that the parameters are from, counted from 1, if training was to stop early.
+        Epoch that the parameters come from, counted from 1; None unless training was to stop early.
     n_iter_ : int
-        Epochs (iterations) of the last fit.
+        Number of epochs (iterations) of the last fit.
     stop_reason_ : str
-        Why the last fit ended: "max_iter", "stalled" (no more progress), "callback" (one told it
-        to) or "interrupted" (Ctrl-C); of "lbfgs" "converged", or SciPy's words why it did not.
+        Why the last fit ended: "max_iter", "stalled" (no more progress), "callback" (a callback
+        asked for it) or "interrupted" (Ctrl-C); for "lbfgs" also "converged", or SciPy's message.
     batch_size_ : int
-        Rows of a minibatch.
+        Number of rows in a minibatch.
     learning_rate_init_ : float
-        Learning rate at the start.
+        Initial learning rate.
     input_dropout_ : float
-        Share of the columns that each update left out.
+        Fraction of the inputs that each update left out.
     weight_decay_ : float
         Weight decay at the end of training.
     t_ : int
-        Training rows that the solver has seen, each as often as it saw it.
+        Number of training rows that the solver has seen, counting repeats.
     n_layers_ : int
-        Layers, those of inputs and outputs included.
+        Number of layers, including inputs and outputs.
     n_outputs_ : int
-        Outputs of the network.
+        Number of outputs of the network.
     out_activation_ : {"logistic", "softmax"}
-        Function of the outputs.
+        Activation function of the outputs.
     n_features_in_ : int
-        Columns of X.
+        Number of columns of X.
     feature_names_in_ : ndarray of shape (n_features,)
-        Names of the columns, if X had any that are strings.
+        Names of the columns, if all are strings.
 
     See Also
     --------
