@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-#: Values below which one slow call beats four fast ones.
+#: Number of values below which one slow call beats four fast ones.
 FEW = 512
 
 
@@ -83,7 +83,7 @@ class Activation(NamedTuple):
     """``apply(z)`` replaces the pre-activations z by the activations, in place."""
 
     backprop: Callable[[NDArray, NDArray], None]
-    """``backprop(a, delta)`` replaces delta = dL/da by dL/dz, in place; a is scratch afterwards."""
+    """``backprop(a, delta)`` replaces delta = dL/da by dL/dz, in place, and uses up a."""
 
     gain: float
     """Standard deviation of z at which a unit starts (see ``scaled_bounds``)."""

@@ -1,14 +1,14 @@
 """Products and sums over the last two axes, for one network or for a stack of K.
 
-One network's arrays leave the first axis out. That is not another case, but the same kernels
-without an axis to broadcast over; NumPy's functions for plain matrices take half the time of those
-for stacks of matrices, which counts while matrices are small.
+The arrays of a single network leave the first axis out. The kernels are the same, with no axis to
+broadcast over; NumPy's functions for plain matrices take half the time of those for stacks of
+matrices, which counts while matrices are small.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-#: Rows from which on their numbers are kept in four bytes, and up to which these suffice.
+#: Number of rows from which on their indices take four bytes, and up to which these suffice.
 MANY_ROWS, MOST_ROWS = 1 << 16, 1 << 31
 
 
@@ -29,9 +29,10 @@ def transposed(a: NDArray) -> NDArray:
 
 
 def row_type(n: int) -> type:
-    """Choose the type in which the numbers of n rows are kept.
+    """Choose the type of the indices of n rows.
 
-    Of many rows they take half the memory of NumPy's own type, to which few need not be converted.
+    For many rows it takes half the memory of NumPy's own index type; few are kept in that type,
+    which needs no conversion.
     """
     return np.int32 if MANY_ROWS <= n <= MOST_ROWS else np.intp
 

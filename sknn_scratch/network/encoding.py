@@ -1,18 +1,18 @@
-r"""Piecewise-linear encoding: a number as how far it is through each bin of its column.
+r"""Piecewise-linear encoding: for each bin of a column, the part of it that a number has passed.
 
-The bins of a column lie between edges :math:`b_0 < b_1 < \ldots`, quantiles of its values. A value
-x becomes, for each bin,
+The bins of a column lie between edges :math:`b_0 < b_1 < \ldots`, quantiles of its values. For each
+bin, a value x becomes
 
 .. math:: \min(\max((x - b_t) / (b_{t+1} - b_t), 0), 1):
 
-0 below it, 1 above, and in between what part of it x has passed. So a unit can do something in one
-part of a column and nothing elsewhere, as trees do.
+0 below the bin, 1 above, and in between the part of it that x has passed. So a unit can respond to
+one part of a column and to nothing elsewhere, as trees do.
 
 References
 ----------
 Y. Gorishniy, I. Rubachev and A. Babenko, "On Embeddings for Numerical Features in Tabular Deep
 Learning", NeurIPS 2022, section 3.2. There the first and the last bin are open; here they end at
-the least and the greatest value, so that a value far out is one at the edge.
+the minimum and the maximum, so that an outlier counts as a value at the edge.
 """
 
 from collections.abc import Collection
@@ -26,16 +26,16 @@ from sknn_scratch.network.quantiles import quantile
 
 @dataclass(frozen=True, eq=False)
 class PiecewiseLinear:
-    """An encoding of a table, which makes one or more columns of each.
+    """An encoding of a table, which turns each column into one or more.
 
     Parameters
     ----------
     columns : ndarray of shape (n_encoded,)
-        The column of X that each is made from, in ascending order.
+        Index of the column of X that each encoded column comes from, in ascending order.
     start, width : ndarray of shape (n_encoded,)
-        Where its bin begins, and how wide it is; 0 and 1 where a column stays as it is.
+        Start and width of its bin; 0 and 1 where a column stays as it is.
     least, greatest : ndarray of shape (n_encoded,)
-        0 and 1, where what is encoded is cut; infinite where a column stays as it is.
+        Bounds that encoded values are clipped to, 0 and 1; infinite where a column stays as it is.
     """
 
     columns: NDArray
@@ -45,7 +45,7 @@ class PiecewiseLinear:
     greatest: NDArray
 
     def __call__(self, X: NDArray) -> NDArray:
-        """Encode X, (n, n_features): (n, n_encoded), of the same type; a gap stays one."""
+        """Encode X, (n, n_features), as (n, n_encoded) of the same type; gaps stay NaN."""
         with np.errstate(over="ignore"):
             x = X[:, self.columns] - self.start
             x /= self.width
@@ -53,12 +53,12 @@ class PiecewiseLinear:
 
     @property
     def first(self) -> NDArray:
-        """Number of the first column that is made from each, (n_features,)."""
+        """Index of the first encoded column of each column of X, (n_features,)."""
         return np.flatnonzero(np.diff(self.columns, prepend=-1))
 
     @property
     def bins(self) -> NDArray:
-        """Number of the bin of each, (n_encoded,), from 1; 0 where a column stays as it is."""
+        """Bin of each encoded column, (n_encoded,), from 1; 0 where a column stays as it is."""
         bins = np.arange(len(self.columns)) - self.first[self.columns] + 1
         return np.where(np.isfinite(self.greatest), bins, 0)
 
@@ -68,17 +68,17 @@ def learn_encoding(
 ) -> PiecewiseLinear:
     """Learn bins from the columns of X, (n, n_features), dense, with gaps or without.
 
-    Columns of categories, and those of one or two values, stay as they are.
+    Categorical columns, and those of one or two values, stay as they are.
 
     Parameters
     ----------
     X : ndarray of shape (n, n_features)
     sample_weight : ndarray of shape (n,) or None
-        Rows count by their weight.
+        Weights of the rows.
     categories : collection of int
-        Columns of categories.
+        Indices of the categorical columns.
     n_bins : int
-        Bins of a column; fewer if several quantiles are the same value.
+        Number of bins of a column; fewer if quantiles coincide.
     """
     live = np.ones(len(X), bool) if sample_weight is None else sample_weight > 0
     parts: list[NDArray] = []  # column, start, width, least, greatest

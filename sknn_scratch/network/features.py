@@ -1,30 +1,30 @@
-r"""From columns as they came to inputs of the network: of one scale, and smoothly clipped.
+r"""From raw columns to inputs of the network: of one scale, and smoothly clipped.
 
 Raw columns come on every scale, and a unit whose inputs differ by a factor of a million learns from
 the largest alone. So each column is centred and scaled,
 
 .. math:: x = (X - \mu) / s,
 
-and then clipped smoothly, so that a value far out cannot outweigh all others,
+and then clipped smoothly, so that an outlier cannot outweigh all other values,
 
 .. math:: x \leftarrow \frac{x}{\sqrt[4]{1 + (x / 3.5)^4}} .
 
 Within two standard deviations that changes x by at most 3 %, and no value is beyond ±3.5.
 
-Centre and scale are the mean and the standard deviation of the values *within bounds*. A slip of a
-unit, a sentinel such as -999 or a heavy tail lies beyond them, and does not count. The bounds are
-seven times the core, which is the 60 % quantile of the deviations from the median that are not
-zero: so for normal data nothing within 5.9 standard deviations is left out. The deviations of zero
-do not count, so that a column in which one value prevails keeps what the others say.
+Centre and scale are the mean and the standard deviation of the values *within bounds*. A cell in
+the wrong unit, a sentinel such as -999 or a heavy tail lies beyond them, and does not count. The
+bounds are seven times the core, which is the 60 % quantile of the nonzero absolute deviations from
+the median: for normal data they leave out nothing within 5.9 standard deviations. Deviations of
+zero do not count, so that a column in which one value prevails keeps its other values.
 
-Columns of zeros and ones stay as they are: divided by its deviation, a rare one would be far out. A
-column of which at least half is zero keeps its zeros, so that a sparse X stays sparse: it is not
-centred, but divided by the root of the mean square of its other values within bounds. A sparse X
-goes through the same map as the same values dense.
+Columns of zeros and ones stay as they are: scaled, a rare 1 would be an outlier. A column that is
+at least half zeros keeps its zeros, so that a sparse X stays sparse: it is not centred, but divided
+by the root mean square of its other values within bounds. A sparse X goes through the same map as
+the same values dense.
 
-A gap (NaN) is the centre of its column, 0. A column that has gaps when the map is learnt has one
-more input, which is 1 where there is a gap. A column of categories has an input a level instead
-(see ``levels.py``).
+A gap (NaN) becomes the centre of its column, 0. A column that has gaps when the map is learnt has
+one more input, which is positive where there is a gap. A categorical column has one input per level
+instead (see ``levels.py``).
 """
 
 import math
@@ -40,25 +40,25 @@ from sknn_scratch.network.encoding import PiecewiseLinear, learn_encoding
 from sknn_scratch.network.levels import Layout, Levels, layout_of
 from sknn_scratch.network.quantiles import quantile
 
-#: Scaled values are clipped smoothly to this, up and down.
+#: Scaled values are clipped smoothly to plus and minus this.
 BOUND = 3.5
 
 #: Scaled values are cut here before their fourth power is taken, which would overflow.
 FAR_OUT = 1e6
 
-#: Quantile of the deviations that is the core of a column, and how many times it the bounds are.
+#: Quantile of the deviations that is the core of a column; and the bounds, in cores.
 CORE, WITHIN = 0.6, 7.0
 
-#: A core from which on all values are within bounds, which would overflow otherwise.
+#: A core from which on all values count as within bounds, since the bounds would overflow.
 HUGE = 1e300
 
-#: Values that are mapped at a time, to stay in the cache; and of which statistics are taken.
+#: Number of values mapped at a time, to stay in the cache; and measured at a time.
 MAPPED_AT_ONCE, MEASURED_AT_ONCE = 1 << 15, 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
 class FeatureMap:
-    """What the columns of X go through before the network sees them.
+    """Map from the columns of X to the inputs of the network: encode, scale, lay out.
 
     Parameters
     ----------
@@ -67,9 +67,9 @@ class FeatureMap:
     scale : ndarray of shape (n_encoded,) or None
         What each column is then divided by.
     layout : Layout or None
-        Which inputs a column has; None if each has one, as with numbers without gaps.
+        Which inputs each column has; None if each has one, as with numbers without gaps.
     encoding : PiecewiseLinear or None
-        What becomes of the columns first, n_features to n_encoded; None if they stay as they are.
+        Encoding before the scaling, from n_features to n_encoded columns; None if there is none.
     """
 
     mean: NDArray | None = None
@@ -80,8 +80,8 @@ class FeatureMap:
     def __call__(self, X: Any, dtype: DTypeLike) -> NDArray:
         """Map X, (n, n_features), dense or CSR, to inputs of this dtype, (n, n_inputs).
 
-        A sparse X stays sparse: of the columns that are centred, which are less than half zero, all
-        entries are there afterwards. What is to be left as it is may come back without a copy.
+        A sparse X stays sparse; columns that are centred, which are less than half zeros, are
+        filled. A map that changes nothing may return X itself.
         """
         if issparse(X) and self.mean is not None and self.scale is not None:
             return _map_sparse(X, dtype, self.mean, self.scale)
@@ -105,7 +105,7 @@ class FeatureMap:
         return x if self.layout is None else self.layout(X, x)
 
     def encoded(self, X: Any) -> Any:
-        """Encode X, (n, n_features): what is scaled and laid out, (n, n_encoded)."""
+        """Encode X, (n, n_features), before it is scaled: (n, n_encoded)."""
         return X if self.encoding is None else self.encoding(X)
 
     def n_inputs(self, n_features: int) -> int:
@@ -115,7 +115,7 @@ class FeatureMap:
         return n_features if self.encoding is None else len(self.encoding.columns)
 
     def rescaled(self, X: Any, sample_weight: NDArray | None) -> Self:
-        """Return the map with its scaling learnt anew, from encoded rows; its inputs stay."""
+        """Return the map with its scaling learnt anew from encoded rows, and the same inputs."""
         categories = () if self.layout is None else self.layout.categories
         learnt = self.learnt(X, sample_weight, categories)
         return replace(self, mean=learnt.mean, scale=learnt.scale)
@@ -133,7 +133,7 @@ AS_THEY_ARE = FeatureMap()
 
 
 def _scaled(X: NDArray, dtype: DTypeLike, mean: NDArray, scale: NDArray) -> NDArray:
-    # In float64, since a column that is far from zero loses its digits otherwise.
+    # In float64, or else a column that is far from zero would lose its digits.
     with np.errstate(over="ignore"):
         x = np.subtract(X, mean, order="C")
         x /= scale
@@ -174,7 +174,7 @@ def clip_smoothly(x: NDArray) -> None:
 
 
 def column_range(X: Any) -> tuple[NDArray, NDArray]:
-    """Find the least and the greatest value of each column of X, dense or sparse, but for gaps."""
+    """Find the minimum and the maximum of each column of X, dense or sparse, ignoring gaps."""
     if issparse(X):
         low, high = X.min(axis=0), X.max(axis=0)
         return np.ravel(low.toarray()), np.ravel(high.toarray())
@@ -189,20 +189,20 @@ def learn_features(
     scaled: bool = True,
     n_bins: int | None = None,
 ) -> FeatureMap:
-    """Learn what the columns of X, (n, n_features), dense or CSR, go through, from weighted rows.
+    """Learn the map from the columns of X to inputs, from weighted rows.
 
     Parameters
     ----------
     X : {ndarray, CSR matrix} of shape (n, n_features)
-        Numbers, with NaN in gaps; in columns of categories the codes of ``levels.py``.
+        Numbers, with NaN in gaps; in categorical columns the codes of ``levels.py``.
     sample_weight : ndarray of shape (n,) or None
-        Rows of weight zero do not count.
+        Weights of the rows. Rows of weight zero do not count.
     levels : mapping of int to LevelCodes
-        The columns of categories.
+        The categorical columns.
     scaled : bool
         Whether numbers are scaled.
     n_bins : int or None
-        Bins of the piecewise-linear encoding of numbers; None for none.
+        Number of bins of the piecewise-linear encoding of numbers; None for no encoding.
     """
     if issparse(X):
         return learn_scaling(X, sample_weight) if scaled else AS_THEY_ARE
@@ -221,9 +221,9 @@ def learn_scaling(
 ) -> FeatureMap:
     """Learn how to scale the columns of X, (n, n_features), dense or CSR, from weighted rows.
 
-    It makes no difference in which order rows come, in which unit their weights are, and whether a
-    row comes twice or with twice the weight. A constant column becomes zero, and so does one of
-    which all is missing. Columns of categories stay as they are.
+    The order of the rows makes no difference, nor does the unit of their weights, nor whether a row
+    comes twice or with twice the weight. A constant column becomes zero, and so does one without
+    any value. Categorical columns stay as they are.
     """
     live: Any = slice(None)
     weight = None
@@ -252,18 +252,18 @@ def learn_scaling(
 
 
 def _scaling_of_column(x: NDArray, weight: NDArray | None) -> tuple[float, float]:
-    """Centre and scale of a column, given all its values, (n,), gaps among them."""
+    """Compute centre and scale of a column, given all its values, (n,), and gaps."""
     with np.errstate(over="ignore", invalid="ignore"):
         finite = math.isfinite(x.sum())
     if not finite and (gaps := np.isnan(x)).any():
         x, weight = x[~gaps], _of(weight, ~gaps)
         if not len(x):
-            return 0.0, math.inf  # whatever comes later says nothing
+            return 0.0, math.inf  # makes all later values zero
     return _scaling_of_values(x, weight)
 
 
 def _scaling_of_values(x: NDArray, weight: NDArray | None) -> tuple[float, float]:
-    """Centre and scale of a column, given all its values, (n,)."""
+    """Compute centre and scale of a column, given all its values, (n,)."""
     nonzero = x != 0
     if 2 * _mass(nonzero, weight) <= (len(x) if weight is None else weight.sum()):
         return 0.0, _scale_about(0.0, x[nonzero], _of(weight, nonzero))[1]
@@ -273,7 +273,7 @@ def _scaling_of_values(x: NDArray, weight: NDArray | None) -> tuple[float, float
 def _scaling_of_entries(
     values: NDArray, rows: NDArray, n: int, weight: NDArray | None
 ) -> tuple[float, float]:
-    """Centre and scale of a column of n values, given those that are not zero and their rows."""
+    """Compute centre and scale of a column of n values, given its entries and their rows."""
     total = n if weight is None else weight.sum()
     if 2 * _mass(values != 0, _of(weight, rows)) <= total:
         nonzero = values != 0
@@ -291,9 +291,10 @@ def _scale_about(
     centred: bool = False,
     codes_stay: bool = True,
 ) -> tuple[float, float]:
-    """Mean (or the centre) and root mean square deviation of the values within bounds about it.
+    """Compute the mean and the standard deviation of the values within bounds about a centre.
 
-    With ``codes_stay``, zeros and ones are to stay as they are.
+    Without ``centred``, the mean is the given centre. With ``codes_stay``, zeros and ones are left
+    as they are.
     """
     half = x * 0.5 - centre * 0.5  # the whole may overflow
     size = np.abs(half)
@@ -313,7 +314,7 @@ def _scale_about(
 
 
 def robust_moments(x: NDArray, weight: NDArray | None) -> tuple[float, float]:
-    """Compute mean and standard deviation of the values within bounds, as the map of columns does.
+    """Compute mean and standard deviation of the values within bounds, as for columns of X.
 
     Parameters
     ----------
@@ -330,5 +331,5 @@ def _of(weight: NDArray | None, rows: NDArray) -> NDArray | None:
 
 
 def _mass(chosen: NDArray, weight: NDArray | None) -> float:
-    """How much is chosen: rows, or their weight."""
+    """Count the chosen rows, or sum their weights."""
     return float(np.count_nonzero(chosen) if weight is None else weight[chosen].sum())

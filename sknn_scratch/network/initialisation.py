@@ -14,7 +14,7 @@ from sknn_scratch.network.arrays import row_type
 from sknn_scratch.network.layers import Architecture, Layer, layers_of, n_params
 from sknn_scratch.network.threads import threads_for
 
-#: Rows of a large table that :func:`initialise_by_data` looks at.
+#: Number of rows of a large table that :func:`initialise_by_data` uses.
 ROWS_LOOKED_AT = 256
 
 
@@ -59,8 +59,8 @@ def initial_theta(
 
 
 def _mean_square(X: Any, sample_weight: NDArray | None) -> float:
-    """Weighted mean of the squared length of rows."""
-    if issparse(X):  # may hold an entry in parts, so that row_norms would not do
+    """Compute the weighted mean of the squared length of rows."""
+    if issparse(X):  # may hold an entry in parts, which row_norms does not add up
         squares = np.asarray(X.multiply(X).sum(axis=1)).ravel()
     else:
         squares = row_norms(X, squared=True)
@@ -70,7 +70,7 @@ def _mean_square(X: Any, sample_weight: NDArray | None) -> float:
 def glorot_bounds(sizes: Sequence[int], activation: str) -> list[float]:
     r"""Bound the weights of each layer by :math:`\sqrt{6 / (n_{in} + n_{out})}`.
 
-    With 2 in place of 6 for the logistic function, as in scikit-learn.
+    For the logistic function, 2 replaces 6, as in scikit-learn.
 
     References
     ----------
@@ -127,7 +127,7 @@ def draw_theta(
 
 
 def _rows_to_look_at(n: int, sample_weight: NDArray | None, rng: np.random.RandomState) -> NDArray:
-    """Return the numbers of the rows that have a weight; of many, some that are drawn."""
+    """Return the indices of the rows of nonzero weight; if there are many, of a random sample."""
     live: NDArray | None = None
     if sample_weight is not None:
         live = np.flatnonzero(sample_weight).astype(row_type(n))
@@ -144,11 +144,11 @@ def initialise_by_data(
 ) -> None:
     r"""Initialise a first layer by the data, in place.
 
-    Each unit looks along few columns, and turns within the data. The columns of a table mean
-    something each for itself, other than pixels do. So the directions of the units are drawn from
-    a Cauchy distribution, in which a few of many numbers outweigh the rest; their lengths are those
-    that the uniform weights in the layer have on average. And where a unit turns,
-    :math:`w \cdot x + b = 0`, there ought to be data to tell apart: b is minus a quantile of
+    Each unit weights few columns, and its threshold lies within the data. Unlike pixels, each
+    column of a table means something by itself. So the directions of the units are drawn from a
+    Cauchy distribution, in which a few of many numbers outweigh the rest; they get the root mean
+    square length of the units' uniform weights. And at the threshold of a unit,
+    :math:`w \cdot x + b = 0`, there should be data to tell apart: b is minus a quantile of
     :math:`w \cdot x` over the rows, and the units' quantiles are spread evenly.
 
     Parameters
@@ -170,8 +170,8 @@ def initialise_by_data(
         rows = _rows_to_look_at(X.shape[0], sample_weight, rng)
         weight = np.ones(len(rows)) if sample_weight is None else sample_weight[rows]
         z = X[rows] @ W  # (n, n_features) @ (n_features, n_hidden)
-    # The quantile of z, not the z of a row drawn: so it makes no difference in which order rows
-    # come, and whether one comes twice or with twice the weight.
+    # The quantile of z, not the z of a random row: so the order of the rows makes no difference,
+    # nor whether a row comes twice or with twice the weight.
     z = np.ascontiguousarray(z.T)  # a unit's values side by side are sorted faster
     order = z.argsort(axis=-1)
     passed = weight[order].cumsum(axis=-1, dtype=np.float64)

@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Architecture:
-    """What a network computes, but for its parameters.
+    """What a network computes, apart from its parameters.
 
     Parameters
     ----------
     sizes : tuple of int
-        Units of each layer: inputs, hidden layers, outputs.
+        Number of units of each layer: inputs, hidden layers, outputs.
     activation : str
-        Function of the hidden units, a row of ``ACTIVATIONS``.
+        Activation function of the hidden units, a row of ``ACTIVATIONS``.
     output : {"logistic", "softmax", "identity", "exp"}
-        Function of the outputs, the inverse link.
+        Activation function of the outputs, the inverse link.
     loss : str
         What training minimises: with the output, a row of ``LOSSES``.
     """

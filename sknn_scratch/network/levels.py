@@ -1,16 +1,17 @@
-"""Which inputs of the network a column of a table has.
+"""Which inputs of the network each column of a table has.
 
-A number has one; one more, at the end, if it has gaps. Categories have one input a level, which is
-1 where the row is of that level and 0 elsewhere (one-hot encoding). In X, a column of categories
-holds codes: that of a level counts from 0, and there is one for a gap and one for what is no level.
+A numeric column has one, and one more at the end if it has gaps (missing values). A categorical
+column has one input per level, which is 1 where the row has that level and 0 elsewhere (one-hot
+encoding). In X, a categorical column holds codes: levels count from 0, and there is one code for a
+gap and one for an unknown level.
 
-A gap among categories is a level of its own, if there was one when the layout was learnt. What is
-no level has 0 in all inputs of its column. Of a column with many levels the most frequent have
+A gap among categories is a level of its own, if there was one when the layout was learnt. An
+unknown level is 0 in all inputs of its column. In a column with many levels, the most frequent have
 inputs of their own, and all others share one.
 
-A gap counts as much as it can be relied on: its input is :math:`n f / (n f + 20)`, where f is the
-frequency of gaps in the column and n the number of rows, at least 250. An input that is 1 in two
-rows would let the network learn these by heart.
+The input of a gap is :math:`n f / (n f + 20)`, where f is the frequency of gaps in the column and n
+the number of rows, at least 250. So the network relies little on rare gaps: an input that is 1 in
+two rows would let it learn these by heart.
 """
 
 from collections.abc import Mapping
@@ -20,26 +21,26 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-#: Codes of what is not a level, and of a gap.
+#: Codes of an unknown level, and of a gap.
 NO_LEVEL, GAP = -1, -2
 
-#: Inputs that the levels of a column may have, a gap among them.
+#: Maximum number of inputs of a categorical column, including that of a gap.
 MOST_LEVELS = 40
 
 
 class LevelCodes(NamedTuple):
-    """Levels of a column of categories."""
+    """Levels of a categorical column."""
 
     n: int
-    """They have the codes 0 to n - 1."""
+    """Number of levels, which have the codes 0 to n - 1."""
     known: bool
-    """Whether each counts as a level, also one that no row is of: the type of the column says so"""
+    """Whether the type of the column lists them, so that each counts, even if no row has it."""
 
 
-#: Gaps at which the input that says so is one half, and the least number of rows that counts.
+#: Number of gaps at which their input is one half, and the least number of rows that counts.
 HALF_RELIED_ON, LEAST_ROWS = 20, 250
 
-#: Columns of categories, by their numbers.
+#: Categorical columns, by their indices.
 Levels = Mapping[int, LevelCodes]
 
 
@@ -50,18 +51,18 @@ class Layout:
     Parameters
     ----------
     numbers, number_inputs : ndarray of shape (n_numbers,)
-        Columns of numbers, and the input of each.
+        Numeric columns, and the input of each.
     gaps, gap_inputs, gap_values : ndarray of shape (n_gaps,)
-        Columns of numbers with gaps, the input that says where there is one, and its value there.
+        Numeric columns with gaps, the input that indicates a gap, and its value there.
     categories : tuple of int
-        Columns of categories.
+        Categorical columns.
     lookups : tuple of ndarray
-        The input of each code of such a column, which is at code + 2; -1 for none. Levels that have
-        the same input are infrequent.
+        For each categorical column, the input of each code, at index code + 2; -1 for none. Levels
+        that share an input are infrequent.
     values : ndarray of shape (n_categories,)
-        Value of that input where there is a gap.
+        For each categorical column, the value of the input of a gap.
     n_inputs : int
-        Inputs in all.
+        Total number of inputs.
     """
 
     numbers: NDArray
@@ -75,7 +76,7 @@ class Layout:
     n_inputs: int
 
     def __call__(self, X: NDArray, scaled: NDArray) -> NDArray:
-        """Lay out the inputs, (n, n_inputs), of X and its scaled numbers, (n, n_features) each."""
+        """Lay out the inputs, (n, n_inputs), given X and its scaled numbers, (n, n_features)."""
         x = np.zeros((len(X), self.n_inputs), dtype=scaled.dtype)
         x[:, self.number_inputs] = scaled[:, self.numbers]
         x[:, self.gap_inputs] = np.isnan(X[:, self.gaps]) * self.gap_values
@@ -101,8 +102,8 @@ def layout_of(
 ) -> Layout | None:
     """Learn from the rows of X, (n, n_features), which inputs its columns have.
 
-    Only the columns in ``with_gap`` can have an input for their gaps; by None all can. The result
-    None stands for an input a column, in their order.
+    Only the columns in ``with_gap`` can have an input for their gaps; with None all can. The result
+    is None if each column has one input, in their order.
     """
     live: Any = slice(None)  # column by column, so that there is no copy of X
     if sample_weight is not None:
@@ -139,7 +140,7 @@ def layout_of(
 
 
 def _reliance(is_gap: NDArray, sample_weight: NDArray | None) -> float:
-    """Value of the input that stands for the gaps in a column."""
+    """Compute the value of the input that indicates the gaps of a column."""
     if not is_gap.any():
         return 0.0
     gaps = max(len(is_gap), LEAST_ROWS) * float(np.average(is_gap, weights=sample_weight))
@@ -147,7 +148,7 @@ def _reliance(is_gap: NDArray, sample_weight: NDArray | None) -> float:
 
 
 def _columns_with_gaps(X: NDArray, levels: Levels, live: Any) -> NDArray:
-    """Columns of numbers in which there are gaps in rows with a weight, but not gaps alone."""
+    """Find numeric columns with both gaps and numbers in rows of nonzero weight."""
     with np.errstate(over="ignore", invalid="ignore"):
         suspects = np.flatnonzero(~np.isfinite(X.sum(axis=0)))
     missing = {j: np.isnan(X[live, j]) for j in suspects.tolist() if j not in levels}
@@ -155,7 +156,7 @@ def _columns_with_gaps(X: NDArray, levels: Levels, live: Any) -> NDArray:
 
 
 def _lookup(codes: NDArray, sample_weight: NDArray | None, levels: LevelCodes) -> NDArray:
-    """Give the levels of one column inputs, which count from 0; (levels.n + 2,), -1 for none."""
+    """Assign inputs, counting from 0, to the codes of one column: (levels.n + 2,), -1 for none."""
     mass = np.bincount(codes - GAP, sample_weight, minlength=levels.n - GAP)
     is_level = mass > 0
     if levels.known:

@@ -18,9 +18,9 @@ def same(z: NDArray) -> NDArray:
 
 
 def logistic_per_class(z: NDArray) -> NDArray:
-    """Give two classes with one output a pre-activation each: -z and z.
+    """Give each of two classes with one output a pre-activation: -z and z.
 
-    So the complement of a sigmoid is a sigmoid too, and exact where 1 - p would cancel.
+    So the complement of a sigmoid is also a sigmoid, and exact where 1 - p would cancel.
     """
     return np.concatenate([-z, z], axis=-1) if z.shape[-1] == 1 else z
 
@@ -47,7 +47,7 @@ def softmax_log_probabilities(z: NDArray) -> NDArray:
 
 
 def _log_where_normal(log_p: NDArray, p: NDArray) -> NDArray:
-    """Take the logarithm of p where p is no subnormal number, so that both agree to rounding."""
+    """Take the logarithm of p unless p is subnormal, so that it agrees with p up to rounding."""
     return np.log(p, out=log_p, where=p > np.finfo(p.dtype).tiny)
 
 
@@ -55,7 +55,7 @@ class InverseLink(NamedTuple):
     """What turns pre-activations of the outputs, (K, n, n_outputs), into probabilities."""
 
     per_class: Callable[[NDArray], NDArray]
-    """Gives each class a pre-activation, (K, n, n_classes)."""
+    """Gives each class its own pre-activation, (K, n, n_classes)."""
     probabilities: Callable[[NDArray], NDArray]
     """Replaces pre-activations by probabilities, in place."""
     log_probabilities: Callable[[NDArray], NDArray]
@@ -78,7 +78,7 @@ def exponential(z: NDArray) -> NDArray:
 
 
 def logarithm(mean: NDArray) -> NDArray:
-    """Return the logarithm of numbers that are not negative; of zero that of a very small one."""
+    """Return the logarithm of nonnegative numbers; for zero that of a very small number."""
     return np.log(np.maximum(mean, np.finfo(mean.dtype).tiny))
 
 

@@ -1,20 +1,22 @@
 r"""Losses, from the pre-activations z of the output layer to a value and a gradient.
 
-Each function takes z of shape (K, n, n_outputs), targets y of the same shape (of classes 0 or 1, in
-regression any numbers) and ``weight`` of the same shape, the normalised sample weight of each row
-and output: 1 / n, or its weight over that of n rows on average; and ``guard`` (K, 1, n_outputs),
-the factor of the log loss in the guarded squared error, None if there is none. It
+Each function takes z of shape (K, n, n_outputs), targets y of the same shape (0 or 1 for classes,
+any numbers in regression) and ``weight`` of the same shape, the normalised sample weight of each
+row and output: 1 / n, times the sample weight if there is one, whose mean over the training rows
+is 1. It also takes ``guard`` (K, 1, n_outputs), the factor of the log loss in the guarded squared
+error, or None. It
 
 - returns the loss of each network, :math:`\sum_i w_i L_i`, shape (K,), and
 - replaces z by :math:`\delta = w \cdot \partial L / \partial z`, in place.
 
-Starting at z instead of at the probabilities is what keeps them exact: no probability is ever
-rounded to 0 or 1 before its logarithm is taken, so nothing overflows, nothing is clipped, and the
-loss of a confident mistake keeps growing with the confidence.
+Starting at z instead of at the probabilities keeps the losses exact: no probability is ever rounded
+to 0 or 1 before its logarithm is taken, so nothing overflows, nothing is clipped, and the loss of a
+confident mistake keeps growing with the confidence.
 
-Beside each loss of classes stands its baseline, the loss of always predicting the frequencies f of
-the targets, (n_outputs,). It is the least loss of a network that does not look at X. In regression,
-where the mean of the targets does not tell it, :func:`baseline_of` evaluates the loss itself.
+Next to each loss for classes stands its baseline, the loss of always predicting the frequencies f
+of the targets, (n_outputs,). It is the least loss of a network that does not look at X. In
+regression the mean of the targets does not determine it, and :func:`baseline_of` evaluates the loss
+itself.
 """
 
 from collections.abc import Callable
@@ -47,19 +49,20 @@ class Scratch:
 
 
 def sigmoids(z: NDArray, scratch: Scratch) -> NDArray:
-    """Fill scratch.p with 1 / (1 + exp(-z)), each output for itself."""
+    """Fill scratch.p with 1 / (1 + exp(-z)), element by element."""
     return expit(z, scratch.p)
 
 
-#: Up to this difference between logarithms nothing is lost by scaling all rows alike.
+#: Largest difference between logarithms at which scaling all rows alike loses nothing.
 NARROW = 30.0
 
 
 def shift(z: NDArray, row: NDArray) -> NDArray:
-    """Choose what to subtract from z so that exp(z) neither overflows nor is zero in all of a row.
+    """Choose what to subtract from z so that exp(z) neither overflows nor vanishes in a whole row.
 
-    That is the largest z of all, if the smallest is not far below; else the maximum of each row, in
-    row (K, n, 1). Along a short last axis a maximum takes many times as long as over a whole array.
+    It is the largest z of all, if the smallest is not far below; else the maximum of each row, in
+    ``row`` (K, n, 1). A maximum along a short last axis takes many times as long as over a whole
+    array.
     """
     top: NDArray = np.maximum.reduce(z, axis=None)
     if top - np.minimum.reduce(z, axis=None) < NARROW:
@@ -133,13 +136,13 @@ def _squared_error(
     return loss
 
 
-# Where an answer is far from the truth and sure of it, the squared error is flat. That matters
-# where a class is rare: a network that predicts its frequency f everywhere is near the least
-# squared error, and what pulls it on, 2 f (1 - f) times the error, vanishes with f. So a class that
-# is rare, or once given up in favour of another, stays given up. The log loss pulls with the error
-# itself. The guarded squared error adds as much of it as the squared error of predicting f lacks of
-# what it is at even classes: nothing if they are even, up to a quarter if one is rare (for a
-# softmax, where a mistake counts twice, up to a half).
+# Where a prediction is confidently wrong, the squared error is flat. That matters where a class is
+# rare: a network that predicts its frequency f everywhere is near the least squared error, and its
+# gradient, 2 f (1 - f) times the error, vanishes with f. So a class that is rare, or once given up
+# in favour of another, stays given up. The gradient of the log loss is the error itself. The
+# guarded squared error adds a fraction of it: the squared error of predicting f at balanced
+# classes, minus that at the actual f. It is nothing if classes are balanced, and up to a quarter if
+# one is rare (for a softmax, where a mistake counts twice, up to a half).
 
 
 def guard_of_sigmoids(f: NDArray) -> NDArray:
@@ -182,8 +185,8 @@ def guarded_squared_error_sigmoids_baseline(f: NDArray, guard: NDArray) -> float
 def guard_of_softmax(f: NDArray) -> NDArray:
     r"""Compute the guard, :math:`\frac12 - 2 m (1 - m)` with the frequency m of the rarest class.
 
-    It is the same for all outputs: with a guard for each, the least loss would not be where the
-    probabilities are right.
+    It is the same for all outputs: with a guard for each, the true probabilities would not minimise
+    the loss.
     """
     return np.full_like(f, 0.5 - 2 * f.min() * (1 - f.min()))
 
@@ -262,8 +265,8 @@ def log_loss_softmax_baseline(f: NDArray, guard: NDArray) -> float:
 
 # ---------------------------------------------------------------- regression
 
-#: Error from which on Huber's loss is linear: one unit of the targets; of scaled ones that is a
-#: standard deviation.
+#: Error from which on Huber's loss is linear, in units of the targets: a standard deviation if they
+#: are scaled.
 HUBER_DELTA = 1.0
 
 
@@ -326,15 +329,16 @@ def half_poisson_deviance(
 
 
 def no_guard(f: NDArray) -> NDArray:
-    """Return zeros: without a guard."""
+    """Return zeros: the loss has no guard."""
     return np.zeros_like(f)
 
 
 class Loss(NamedTuple):
-    """One row of the table: a loss at a kind of output, and what it is without looking at X."""
+    """One row of the table: a loss for one kind of output, with its baseline and its guard."""
 
     value_and_delta: Callable[[NDArray, NDArray, NDArray, NDArray | None, Scratch], NDArray]
-    """Loss of each network, (K,), of z, y, weight, guard and scratch; replaces z by delta."""
+    """Computes the loss of each network, (K,), given z, y, weight, guard and scratch; replaces z by
+    delta."""
     baseline: Callable[[NDArray, NDArray], float] | None = None
     """Loss of always predicting the frequencies f of the targets, (n_outputs,), given the guard;
     None in regression."""
@@ -363,7 +367,7 @@ LOSSES = {
 def mean_loss(
     row: Loss, z: NDArray, y: NDArray, sample_weight: NDArray | None, guard: NDArray
 ) -> float:
-    """Compute the weighted mean loss of one network's rows. Uses up z.
+    """Compute the weighted mean loss of one network over rows. Uses up z.
 
     Parameters
     ----------
@@ -376,7 +380,7 @@ def mean_loss(
     """
     given = np.ones((len(z), 1)) if sample_weight is None else sample_weight
     total = given.sum(axis=-2)
-    total[total == 0] = np.inf  # an output without any weight has no say
+    total[total == 0] = np.inf  # an output of weight zero does not count
     weight = np.broadcast_to(given / total, z.shape).astype(z.dtype)
     return float(row.value_and_delta(z, y, weight, guard.astype(z.dtype), Scratch(z)))
 
@@ -395,10 +399,10 @@ def baseline_of(
     key : tuple of two str
         Row of ``LOSSES``.
     f : ndarray of shape (n_outputs,)
-        Frequencies of the targets where they are 0 or 1.
+        Frequencies of the targets if they are 0 or 1.
     guard : ndarray of shape (n_outputs,)
     y : ndarray of shape (n, n_outputs)
-        Targets, of which the mean is taken in regression.
+        Targets, whose mean is the baseline prediction in regression.
     sample_weight : ndarray of shape (n, 1) or None
         Their weights.
     """

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 
 def quantile(x: NDArray, fraction: float, weight: NDArray | None) -> Any:
-    """Return the smallest value of x, (n,), that at least this fraction of the weight is up to."""
+    """Return the smallest value of x, (n,), up to which at least this fraction of weight lies."""
     fraction -= 1e-9  # sums of weights are rounded
     if weight is None:
         k = max(math.ceil(fraction * len(x)) - 1, 0)

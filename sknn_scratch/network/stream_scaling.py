@@ -1,4 +1,4 @@
-"""Scaling of columns whose rows come in parts: it goes on learning while the stream is young."""
+"""Scaling of columns whose rows come in parts: it is updated while the stream is young."""
 
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
@@ -15,25 +15,25 @@ ENOUGH_ROWS = 1000
 
 @dataclass(frozen=True, eq=False)
 class StreamScaling:
-    """What the columns go through, and what it takes to learn more about them.
+    """The current map of the columns, and what it needs to go on learning.
 
-    Of a young stream the rows are kept, and the scaling is learnt anew from all of them whenever
-    they have doubled. With 1,000 rows it is settled, and the rows are dropped; only a column that
-    has had one value until then, or none, is scaled by the first rows in which it has others. Which
-    inputs a column has is settled by the first rows.
+    While a stream is young its rows are kept, and the scaling is learnt anew from all of them each
+    time their number has doubled. At 1,000 rows it is settled, and the rows are dropped. Only a
+    column that has had at most one value by then is scaled later, by the first rows in which it has
+    others. Which inputs a column has is settled by the first rows.
 
     Parameters
     ----------
     features : FeatureMap
-        What the columns go through now.
+        Current map of the columns.
     rows : {ndarray, CSR matrix} of shape (n_kept, n_features) or None
         The rows of a young stream.
     sample_weight : ndarray of shape (n_kept,) or None
         Their weights.
     n_learnt : int
-        Rows that the scaling was learnt from.
+        Number of rows that the scaling was learnt from.
     constant : ndarray of shape (n_constant,)
-        Numbers of the columns that have had one value; noted when the scaling is settled.
+        Indices of the columns that had at most one value when the scaling was settled.
     value : ndarray of shape (n_constant,)
         That value.
     """
@@ -78,7 +78,7 @@ class StreamScaling:
         )
 
     def _after_settling(self, X: Any, sample_weight: NDArray) -> Self:
-        """Scale the columns that had one value until now by rows in which they have others."""
+        """Scale the columns that were constant until now by rows in which they vary."""
         columns = _dense(X[:, self.constant])
         live = columns[sample_weight > 0]
         varies = ((live != self.value) & (live == live)).any(axis=0)  # a gap differs from itself

@@ -14,8 +14,8 @@ from sknn_scratch.network.features import FeatureMap, robust_moments
 class TargetScaling(FeatureMap):
     """Centre and scale of targets: mean and standard deviation of the values within bounds.
 
-    The bounds are those of the features, so that a few targets far out do not count; but there are
-    no exceptions for zeros and ones.
+    The bounds are those of the features, so that a few outliers do not count. There is no exception
+    for zeros and ones.
     """
 
     @staticmethod
@@ -31,7 +31,7 @@ class TargetScaling(FeatureMap):
 
 @dataclass(frozen=True, eq=False)
 class PositiveTargetScaling(FeatureMap):
-    """Scale of targets that are predicted by an exponential: they are divided by their mean."""
+    """Scale of targets that an exponential predicts: they are divided by their mean."""
 
     @staticmethod
     def learnt(
