@@ -68,7 +68,7 @@ def stacks_of(jobs: Sequence[TrainingJob], cache: int = CACHE) -> list[dict[int,
     Returns
     -------
     stacks : list of dict of {int: TrainingJob}
-        The jobs of each stack, by their numbers in ``jobs``. They share the arrays that are equal.
+        The jobs of each stack, by their indices in ``jobs``. They share arrays that are equal.
     """
     groups: dict[object, list[int]] = defaultdict(list)
     stacks: list[dict[int, TrainingJob]] = []
@@ -86,7 +86,7 @@ def stacks_of(jobs: Sequence[TrainingJob], cache: int = CACHE) -> list[dict[int,
 
 
 def working_set(job: TrainingJob) -> int:
-    """Count the bytes that an update of a network reads and writes, about."""
+    """Estimate the bytes that an update of a network reads and writes."""
     n_inputs, *hidden, n_outputs = job.architecture.sizes
     per_row = n_inputs + 2 * sum(hidden) + 6 * n_outputs
     theta = job.start.theta

@@ -1,4 +1,4 @@
-"""Hold-out: rows set aside, on which networks in training are scored."""
+"""Hold-out: rows on which networks in training are scored."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from sknn_scratch.network.model import Network
 
 @dataclass(frozen=True, eq=False)
 class HoldOut:
-    """Rows set aside, and how a network is scored on them."""
+    """Held-out rows, and how a network is scored on them."""
 
     X: NDArray
-    """Inputs as the network sees them, dense or sparse, other rows included."""
+    """Inputs as the network sees them, dense or sparse; may include other rows."""
     rows: NDArray | None
-    """Numbers of the rows that are set aside, (n,); None if all are."""
+    """Indices of the held-out rows in X, (n,); None if all are."""
     Y: NDArray
     """Targets, (n, n_outputs), of theta's dtype."""
     sample_weight: NDArray | None

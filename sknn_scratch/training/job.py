@@ -1,4 +1,4 @@
-"""What goes into the training of one network, and what comes out: both complete, and frozen."""
+"""What goes into the training of one network, and what comes out, as complete frozen objects."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -16,55 +16,55 @@ from sknn_scratch.training.stopping import NoImprovement, StoppingState
 #: Fields that hold a source of random numbers.
 RANDOM_SOURCES = ("rng", "dropout_rng")
 
-#: How the names of arrays begin that are of the solver's state.
+#: Prefix of the names of arrays of the solver's state.
 SOLVER = "solver."
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingState:
-    """Where the training of one network stands: all that it needs to go on, and what came out.
+    """The state of training of one network: all that it needs to go on, and its record so far.
 
-    A job begins at one and ends with another, its result.
+    A job starts from one, and its result is another.
     """
 
     theta: NDArray
     """Parameters, (n_params,)."""
     rng: np.random.RandomState
-    """Source of the order of the rows, which the run draws from."""
+    """Random source of the order of the rows."""
     dropout_rng: np.random.RandomState | None = None
-    """Source of the inputs to leave out, likewise; None if none are."""
+    """Random source of the inputs to leave out; None if updates leave none out."""
     solver: SolverState | None = None
     """Arrays of the solver, (n_params,) each; None before the first step."""
     steps: int = 0
-    """Updates that the solver has made."""
+    """Number of updates that the solver has made."""
     plateaus: int = 0
     """How often an adaptive learning rate was lowered."""
     samples_seen: int = 0
-    """Rows that the solver has seen, each as often as it saw it."""
+    """Number of rows that the solver has seen, counting repeats."""
     noise: float = 1.0
-    """Share of the variation in the targets that is taken for noise; scales the weight decay."""
+    """Fraction of the variation in the targets that counts as noise; scales the weight decay."""
     stopping: StoppingState = field(default_factory=StoppingState)
     order: NDArray | None = None
-    """Numbers of the rows, (n,), in the order of the last epoch, which the next one shuffles."""
+    """Row indices, (n,), in the order of the last epoch, which the next one shuffles."""
     n_iter: int = 0
-    """Epochs of this run (L-BFGS: iterations)."""
+    """Number of epochs of this run (L-BFGS: iterations)."""
     loss_curve: Sequence[float] = ()
     validation_loss_curve: Sequence[float] = ()
     scores: Sequence[float] = ()
-    """Validation loss and score of each epoch, where there are some."""
+    """Validation loss and score of each epoch, if there are validation rows."""
     loss: float = math.nan
     """Loss at the end."""
     stop_reason: str = ""
-    """Why training ended: "max_iter", "stalled", "callback", "diverged" or "interrupted"; of L-BFGS
-    "converged", or in its own words why it did not. Empty if it has not ended."""
+    """Why training ended: "max_iter", "stalled", "callback", "diverged" or "interrupted"; for
+    L-BFGS also "converged", or SciPy's message. Empty if it has not ended."""
 
     def best_theta(self) -> NDArray:
-        """Return the parameters of the best epoch where they were kept, else the last ones."""
+        """Return the parameters of the best epoch if they were kept, else the last ones."""
         best = self.stopping.best_theta
         return self.theta if best is None else best
 
     def pack(self) -> tuple[dict[str, Any], dict[str, NDArray]]:
-        """Take apart: numbers, words and random states by name, and arrays by name."""
+        """Split the state into numbers, strings and random states by name, and arrays by name."""
         values = {part.name: getattr(self, part.name) for part in fields(self)}
         solver, stopping = values.pop("solver"), values.pop("stopping")
         values |= {part.name: getattr(stopping, part.name) for part in fields(stopping)}
@@ -76,7 +76,7 @@ class TrainingState:
 
     @classmethod
     def unpack(cls, notes: dict[str, Any], arrays: dict[str, NDArray]) -> Self:
-        """Put together again what :meth:`pack` has taken apart."""
+        """Restore a state from the parts that :meth:`pack` returned."""
         values = notes | {name: part for name, part in arrays.items() if SOLVER not in name}
         for name in RANDOM_SOURCES:
             values[name] = values[name] and _source_in(values[name])
@@ -86,29 +86,29 @@ class TrainingState:
 
 
 def _source_in(state: dict[str, Any]) -> np.random.RandomState:
-    """Make a source of random numbers that is in this state."""
+    """Make a source of random numbers in this state."""
     rng = np.random.RandomState(getattr(np.random, state["bit_generator"])(0))
     rng.set_state(state)
     return rng
 
 
 class Epoch(NamedTuple):
-    """Record of one epoch of one network: what printing and callbacks read."""
+    """Record of one epoch of one network, for printing and callbacks."""
 
     number: int
-    """Epochs so far in this run, this one included."""
+    """Number of epochs so far in this run, including this one."""
     loss: float
-    """Mean over the rows of the loss before each update, penalty included."""
+    """Mean loss over the rows, each before its update, including the penalty."""
     validation_loss: float | None
-    """Loss on the validation rows after the epoch, where there are some."""
+    """Loss on the validation rows after the epoch, if there are any."""
     score: float | None
-    """Validation score after the epoch, where there are some."""
+    """Validation score after the epoch, if there are validation rows."""
     seconds: float
     """Wall time since the run began."""
     state: Callable[[], TrainingState]
-    """Gives the state so far, in arrays of its own; to be called before the next epoch."""
+    """Returns the state so far, in arrays of its own. Call it before the next epoch."""
     stop_reason: str = ""
-    """Why training ends with this epoch; empty if it goes on, as far as is known."""
+    """Why training ends with this epoch; empty if, as far as is known, it goes on."""
     rate_was_lowered: bool = False
     """Whether training had stalled, and goes on at a lower learning rate."""
 
@@ -122,11 +122,11 @@ class TrainingJob:
     Y: NDArray
     """Targets, (n, n_outputs), of theta's dtype."""
     sample_weight: NDArray | None
-    """Weights of the rows, (n, 1) or (n, n_outputs), of theta's dtype; of the rows to learn from
-    they are 1 on average. None if all are equal."""
+    """Weights of the rows, (n, 1) or (n, n_outputs), of theta's dtype; their mean over the rows to
+    learn from is 1. None if all are equal."""
     architecture: Architecture
     start: TrainingState
-    """Where it begins: new, after an earlier fit, or in the middle of a run that goes on."""
+    """State to start from: a new one, that of an earlier fit, or that of an unfinished run."""
     solver: Solver
     schedule: Schedule
     guard: NDArray
@@ -143,29 +143,29 @@ class TrainingJob:
     stopping: NoImprovement | None = None
     """Rule that ends training, or lowers an adaptive learning rate; None trains for max_iter."""
     hold_out: Callable[[NDArray], tuple[float, float]] | None = None
-    """Validation loss and score of theta (n_params,); the score is for the rule, which without one
-    gets minus the loss."""
+    """Returns validation loss and score of theta (n_params,). The stopping rule uses the score, or
+    minus the training loss if this is None."""
     callbacks: Sequence[Callable[[Epoch], object]] = ()
     """Called with the record of each epoch; training ends if one returns True."""
     measures_noise: bool = False
-    """Whether the weight decay is scaled by the noise, which is measured in training."""
+    """Whether training measures the noise, and scales the weight decay by it."""
     input_dropout: float = 0.0
-    """Share of the inputs that each update leaves out."""
+    """Fraction of the inputs that each update leaves out."""
     rows: NDArray | None = None
-    """Numbers of the rows to learn from, in the order in which they are given; None for all. So
-    rows can be set aside without a copy of the others."""
+    """Indices of the rows to learn from, in their given order; None for all. So rows can be held
+    out without a copy of the others."""
 
     @property
     def n_rows(self) -> int:
-        """Rows to learn from."""
+        """Number of rows to learn from."""
         n: int = self.X.shape[0] if self.rows is None else len(self.rows)
         return n
 
     def noise_after(self, epoch: int, loss: float, noise: float) -> float:
-        """Tell the noise in the data after an epoch: until a quarter of training, what it was.
+        """Return the noise in the data after an epoch; it changes after a quarter of training.
 
-        What the first quarter leaves unexplained is taken for noise. That is late enough to have
-        learnt something, and early enough not to have learnt by heart.
+        What the first quarter leaves unexplained counts as noise. By then the network has learnt
+        something, and has not yet overfitted.
         """
         measured = self.measures_noise and epoch == max(1, self.max_iter // 4)
         return min(1.0, loss / self.baseline) if measured and self.baseline else noise

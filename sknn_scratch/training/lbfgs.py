@@ -13,10 +13,10 @@ from sknn_scratch.network.threads import threads_for
 from sknn_scratch.training.job import Epoch, TrainingJob, TrainingState
 from sknn_scratch.training.objective import Batch, Objective
 
-#: SciPy's status of a search that its callback has called off.
+#: SciPy's status of a search that its callback has stopped.
 CALLED_OFF = 99
 
-#: Why a search ended, by SciPy's status; for all else SciPy has words.
+#: Why a search ended, by SciPy's status; for any other status, SciPy's message says why.
 STOP_REASONS = {0: "converged", CALLED_OFF: "callback"}
 
 
@@ -24,7 +24,7 @@ class Search:
     """A search in progress: its objective, what it has found, and a record of each iteration."""
 
     def __init__(self, job: TrainingJob):
-        # In float64 whatever comes in: line searches compare losses that differ in the last digits.
+        # Always in float64: line searches compare losses that differ in the last digits.
         rows = slice(None) if job.rows is None else job.rows
         X, Y = (part[rows].astype(np.float64, copy=False) for part in (job.X, job.Y))
         self.job = job
@@ -47,8 +47,14 @@ class Search:
         return self.loss, self.objective.grad.copy()
 
     def end_iteration(self, theta: NDArray) -> None:
-        """Record an iteration that has arrived at theta; call the search off if a callback does."""
-        # An iteration ends with the evaluation of the parameters that it arrives at.
+        """Record an iteration that has arrived at theta; stop the search if a callback asks for it.
+
+        Raises
+        ------
+        StopIteration
+            If a callback asks for it. SciPy then ends the search.
+        """
+        # The last evaluation of an iteration is at the parameters that it arrives at.
         self.loss_curve.append(self.loss)
         if self.job.hold_out is not None:
             self.validation.append(self.job.hold_out(theta))
@@ -69,7 +75,7 @@ class Search:
     def state(
         self, theta: NDArray, loss: float, n_iter: int, stop_reason: str = ""
     ) -> TrainingState:
-        """Return where the search stands if it has come to theta."""
+        """Return the state of training, given that the search has arrived at theta."""
         return replace(
             self.job.start,
             theta=theta.astype(self.job.start.theta.dtype),

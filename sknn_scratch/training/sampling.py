@@ -26,11 +26,11 @@ class Stream:
     Attributes
     ----------
     job : TrainingJob
-        Its rows, whether to shuffle them, and the share of the inputs to leave out.
+        Gives the rows, whether to shuffle them, and the fraction of the inputs to leave out.
     rng, dropout_rng : RandomState
         Sources of the order, and of the inputs to leave out (or None).
     order : ndarray of shape (n,) or None
-        Row numbers in the order of the last epoch; None for all rows as they stand.
+        Row indices in the order of the last epoch; None for all rows in their given order.
     """
 
     def __init__(self, job: TrainingJob):
@@ -104,7 +104,7 @@ class Sampler:
                 stream.rng.shuffle(order)
 
     def gather(self, rows: slice) -> Batch:
-        """Copy rows of the epoch, by their places in it, to where they are used."""
+        """Copy rows of the epoch, given their positions in it, into a batch."""
         chosen = self.rows[..., rows]
         batch = self.batches[chosen.shape[-1]]
         if isinstance(self.X, np.ndarray):
@@ -119,10 +119,10 @@ class Sampler:
         return batch
 
     def _leave_inputs_out(self, batch: Batch, kept: NDArray) -> None:
-        """Leave columns of the batch out by chance, and scale up the others to make up for them.
+        """Leave out columns of the batch at random, and scale the others up to compensate.
 
-        Columns, not single values: that takes n times fewer random numbers, and it makes no
-        difference whether a row comes twice or with twice the weight.
+        It drops columns, not single values: that takes n times fewer random numbers, and makes no
+        difference between a row that comes twice and one with twice the weight.
         """
         for stream, inputs in zip(self.streams, kept.reshape(len(self.streams), -1), strict=True):
             if stream.dropout_rng is not None:
@@ -135,7 +135,7 @@ class Sampler:
             inplace_column_scale(batch.X, kept.ravel())
 
     def note_orders(self) -> None:
-        """Let each stream have the order that its rows are in now."""
+        """Store the current order of the rows in each stream."""
         for stream, order, start in zip(self.streams, self.order, self.starts, strict=True):
             stream.order = np.empty(self.n, dtype=row_type(len(self.Y)))
             np.subtract(order, start, stream.order, casting="same_kind")

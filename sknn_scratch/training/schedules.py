@@ -1,17 +1,17 @@
-"""The learning rate as training comes along."""
+"""Learning rate schedules."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-#: An "adaptive" learning rate that has come down to this is not lowered further.
+#: An "adaptive" learning rate at or below this is not lowered further.
 LOWEST_ADAPTIVE_RATE = 1e-6
 
 
 @dataclass(frozen=True)
 class Schedule:
-    r"""Learning rate of one network, a pure function of how far training has come.
+    r"""Learning rate of one network, a pure function of its progress in training.
 
     ============  =================================================================================
     constant      :math:`\eta_0`
@@ -37,7 +37,7 @@ class Schedule:
     power_t: float = 0.5
 
     def __call__(self, progress: NDArray, samples_seen: NDArray, plateaus: int) -> NDArray:
-        """Return the learning rates of some updates to come.
+        """Return the learning rates of some future updates.
 
         Parameters
         ----------

@@ -4,9 +4,9 @@ A solver moves the parameters ``theta`` (K, n_params) of a stack of K networks d
 ``grad``. Its settings are numbers for one network and may become arrays (K, 1), one row a
 network, when networks with different settings share a stack (see :func:`stacked`).
 
-All solvers are used alike. ``new_state(theta)`` makes the state before the first step,
+All solvers have the same methods. ``new_state(theta)`` makes the state before the first step,
 ``taken_over(state, settings)`` takes one over from a solver with other settings, and
-``step_size(lr, step)`` tells how long the given step is (counted from 1) at learning rate lr.
+``step_size(lr, step)`` returns the size of the given step (counted from 1) at learning rate lr.
 ``bound(theta, grad, state)`` returns the function that takes a step of that size, in place: it
 changes theta, the state and (as scratch) grad. Each of a step's operations goes through the whole
 arrays; going through them block by block, to stay in the cache, was measured to be no faster.
@@ -48,11 +48,11 @@ class SGD:
         return {"velocity": np.zeros_like(theta)}
 
     def taken_over(self, state: SolverState, settings: dict[str, Any]) -> SolverState:
-        """Copy a state that was reached with other settings, for these."""
+        """Copy a state that was reached with other settings, for use with these."""
         return {"velocity": state["velocity"].copy()}
 
     def step_size(self, lr: NDArray, step: NDArray) -> NDArray:
-        """Return the length of the given step at learning rate lr: lr."""
+        """Return the size of the given step at learning rate lr, which is lr."""
         return lr
 
     def bound(self, theta: NDArray, grad: NDArray, state: SolverState) -> Step:
@@ -76,7 +76,7 @@ class SGD:
 
 @dataclass(frozen=True)
 class Adam:
-    r"""Adam, steps scaled by running means of the gradient and of its square.
+    r"""Adam: steps scaled by running means of the gradient and of its square.
 
     .. math::
         m \leftarrow \beta_1 m + (1 - \beta_1) g, \quad
@@ -85,13 +85,13 @@ class Adam:
             \eta \frac{\sqrt{1 - \beta_2^t}}{1 - \beta_1^t} \frac{m}{\sqrt v + \epsilon}
 
     The state holds :math:`m / (1 - \beta_1)` and :math:`v / (1 - \beta_2)`, which are plain
-    decaying sums: two passes over memory less, and no cancellation in float32. The factors are put
-    back where there is one number for many, in the size of the step and in epsilon.
+    decaying sums: that saves two passes over memory, and nothing cancels in float32. The factors
+    are applied to the step size and to epsilon instead, which are single numbers.
 
     Parameters
     ----------
     beta_1, beta_2 : float, default=0.9 and 0.999
-        Decay of the two means, in [0, 1).
+        Decay rates of the two means, in [0, 1).
     epsilon : float, default=1e-8
         Keeps the quotient finite.
 
@@ -110,14 +110,14 @@ class Adam:
         return {"m": np.zeros_like(theta), "v": np.zeros_like(theta)}
 
     def taken_over(self, state: SolverState, settings: dict[str, Any]) -> SolverState:
-        """Copy a state that was reached with other settings, for these: the means stay."""
+        """Copy a state that was reached with other settings, so that the means stay the same."""
         return {
             "m": state["m"] * ((1 - settings["beta_1"]) / (1 - self.beta_1)),
             "v": state["v"] * ((1 - settings["beta_2"]) / (1 - self.beta_2)),
         }
 
     def step_size(self, lr: NDArray, step: NDArray) -> NDArray:
-        """Return the length of the given step at learning rate lr, for the sums in the state."""
+        """Return the size of the given step at learning rate lr, for the sums in the state."""
         unbiased = np.sqrt(1 - self.beta_2**step) / (1 - self.beta_1**step)
         return lr * unbiased * ((1 - self.beta_1) / np.sqrt(1 - self.beta_2))
 

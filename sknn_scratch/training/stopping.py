@@ -1,4 +1,4 @@
-"""When to stop: a rule, and a state that scores go into."""
+"""When to stop: a rule, and the state that it updates with each score."""
 
 import math
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ class StoppingState:
     Parameters
     ----------
     best_score : float, default=-inf
-        Best score so far (the more the better).
+        Best score so far; higher is better.
     count : int, default=0
-        Epochs without progress so far.
+        Number of epochs without progress so far.
     best_theta : ndarray of shape (n_params,) or None
-        Parameters of the best epoch, where the rule keeps them.
+        Parameters of the best epoch, if the rule keeps them.
     """
 
     best_score: float = -math.inf
@@ -27,14 +27,14 @@ class StoppingState:
 
 @dataclass(frozen=True)
 class NoImprovement:
-    """Training has stalled after more than ``n_iter_no_change`` epochs without a gain of ``tol``.
+    """Rule: training has stalled after too many epochs without progress.
 
     Parameters
     ----------
     tol : float
-        Least gain over the best score so far that counts as progress.
+        Minimum gain over the best score so far that counts as progress.
     n_iter_no_change : int or inf
-        Patience: epochs without progress before training has stalled.
+        Patience: training has stalled after more than this many epochs without progress.
     keep_best : bool
         Whether to keep a copy of the parameters of the best epoch.
     """
@@ -44,10 +44,9 @@ class NoImprovement:
     keep_best: bool
 
     def update(self, state: StoppingState, score: float, theta: NDArray) -> StoppingState:
-        """Take in the score of one more epoch.
+        """Return the state after the score of one more epoch.
 
-        A score that is not a number is never the best, and resets the count, as any comparison with
-        it fails.
+        A score of NaN is never the best, and resets the count, as any comparison with it fails.
         """
         count = state.count + 1 if score < state.best_score + self.tol else 0
         if not score > state.best_score:
