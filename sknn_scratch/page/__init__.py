@@ -1,1 +1,1 @@
-"""The page on which one sees a network learn: one file, from a recording of its training."""
+"""The page that shows a network learning: one file, from a recording of its training."""

@@ -1,4 +1,4 @@
-"""What the page shows, as JSON: a recording, and which view of it suits its table."""
+"""What the page shows, as JSON: a recording, and the view that suits its table."""
 
 import base64
 import json
@@ -14,19 +14,19 @@ from sknn_scratch.network.levels import GAP
 from sknn_scratch.network.model import Network
 from sknn_scratch.page.recording import Recording
 
-#: Most units of a hidden layer that are shown: as pictures of a plane, or as cards of weights.
+#: Maximum number of units shown of a hidden layer: as pictures of a plane, or as cards of weights.
 MOST_PICTURES, MOST_CARDS = 10, 12
 
-#: Most points of a loss curve.
+#: Maximum number of points of a loss curve.
 MOST_POINTS = 600
 
-#: Up to this many different rows and columns, there is a truth table.
+#: Maximum number of distinct rows, and of columns, of a truth table.
 FEW_ROWS, FEW_COLUMNS = 8, 4
 
-#: Most rows that are shown as images.
+#: Maximum number of rows shown as images.
 MOST_IMAGES = 60
 
-#: The range of 32-bit integers, in which parameters are written.
+#: Largest 32-bit integer; parameters are written as such integers.
 STEPS = 2**31 - 1
 
 
@@ -38,7 +38,13 @@ def content_of(
     feature_names: Sequence[str] | None = None,
     image_shape: tuple[int, int] | None = None,
 ) -> dict[str, Any]:
-    """Describe a recording for the page; parameters as in ``LearningRecorder.to_html``."""
+    """Describe a recording for the page; the parameters are those of ``LearningRecorder.to_html``.
+
+    Raises
+    ------
+    ValueError
+        If a parameter does not suit the recording.
+    """
     names = _names(recording, feature_names)
     inputs = inputs_of(recording.fitted.features, len(names))
     view = _view(recording.X, names, inputs, columns, image_shape)
@@ -71,13 +77,13 @@ def content_of(
 
 
 def as_json(content: dict[str, Any]) -> str:
-    """Write JSON that may stand in a script element: nothing in it can end that."""
+    """Write JSON for a script element: nothing in it can close the element."""
     text = json.dumps(content, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def class_names(recording: Recording) -> list[str]:
-    """Name the classes, or the labels, as users do."""
+    """Name the classes, or the labels of multilabel y."""
     if _is_multilabel(recording):
         return [f"label {number}" for number in recording.classes]
     return [str(label) for label in recording.classes]
@@ -97,7 +103,7 @@ def _title(classes: list[str], *, multilabel: bool) -> str:
 
 
 def _names(recording: Recording, given: Sequence[str] | None) -> list[str]:
-    """Names of the columns: those given, or those of the table."""
+    """Return the names of the columns: those given, or those of the table."""
     n_features = recording.X.shape[1]
     if given is None:
         return recording.feature_names
@@ -110,7 +116,7 @@ def _names(recording: Recording, given: Sequence[str] | None) -> list[str]:
 
 
 def _input_names(recording: Recording, names: list[str], inputs: list[dict[str, Any]]) -> list[str]:
-    """Name the inputs by names of the columns that may have been given later."""
+    """Name the inputs, by names of the columns that may have been given after the fit."""
     renamed = []
     for name, part in zip(recording.input_names, inputs, strict=True):
         before, now = (of[part["column"]] for of in (recording.feature_names, names))
@@ -119,11 +125,11 @@ def _input_names(recording: Recording, names: list[str], inputs: list[dict[str, 
 
 
 def inputs_of(features: FeatureMap, n_features: int) -> list[dict[str, Any]]:
-    """Describe each input of the network, as the page computes it: what it makes of which column.
+    """Describe how the page computes each input of the network, and from which column.
 
-    A number has the mean and the scale of its column, if it is scaled, and where its bin begins and
-    how wide it is, if it is one of the piecewise-linear encoding. An input for gaps has its value
-    there, "gap"; one for levels has its value for their codes.
+    The input of a number has "mean" and "scale" if it is scaled, and "start" and "width" if it is a
+    bin of the piecewise-linear encoding. An input for gaps has its value there, "gap"; one for
+    levels has "codes", its value for each code.
     """
     encoding, layout = features.encoding, features.layout
     source = np.arange(n_features) if encoding is None else encoding.columns
@@ -131,7 +137,7 @@ def inputs_of(features: FeatureMap, n_features: int) -> list[dict[str, Any]]:
     def number(j: int) -> dict[str, Any]:
         part: dict[str, Any] = {"column": int(source[j])}
         if features.mean is not None and features.scale is not None:
-            # Of a column of which all is missing, the scale is infinite.
+            # The scale of a column without any value is infinite.
             scale = min(float(features.scale[j]), np.finfo(float).max)
             part |= {"mean": float(features.mean[j]), "scale": scale}
         if encoding is not None and np.isfinite(encoding.greatest[j]):
@@ -156,7 +162,7 @@ def inputs_of(features: FeatureMap, n_features: int) -> list[dict[str, Any]]:
 
 
 def _with_gaps(X: NDArray) -> list:
-    """Turn an array into lists, with None in gaps."""
+    """Convert an array to lists, with None in gaps."""
     return [[None if value != value else value for value in row] for row in X.tolist()]
 
 
@@ -206,7 +212,7 @@ def _view(
 
 
 def _varying(X: NDArray) -> list[int]:
-    """Columns with several values."""
+    """Find the columns with several values."""
     return np.flatnonzero(np.fmax.reduce(X, axis=0) > np.fmin.reduce(X, axis=0)).tolist()
 
 
@@ -219,7 +225,7 @@ def _two(columns: Sequence[str | int]) -> Sequence[str | int]:
 
 
 def _column(name: str | int, names: list[str]) -> int:
-    """Return the number of a column, given its name or its number."""
+    """Return the index of a column, given its name or its index."""
     if isinstance(name, str) and name in names:
         return names.index(name)
     if not isinstance(name, str) and 0 <= name < len(names):
@@ -232,11 +238,11 @@ def _column(name: str | int, names: list[str]) -> int:
 
 
 def _plane(X: NDArray, columns: list[int], inputs: list[dict[str, Any]]) -> dict[str, Any]:
-    """Describe the plane of two columns: how far it reaches, and where the others are held."""
+    """Describe the plane of two columns: its bounds, and the values that the others are held at."""
     low, high = np.fmin.reduce(X[:, columns], axis=0), np.fmax.reduce(X[:, columns], axis=0)
     margin = 0.12 * (high - low)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # of columns of which all is missing
+        warnings.simplefilter("ignore", RuntimeWarning)  # about columns without any value
         held = np.nanmedian(X, axis=0)
     for part in inputs:
         if "codes" in part:
@@ -246,7 +252,7 @@ def _plane(X: NDArray, columns: list[int], inputs: list[dict[str, Any]]) -> dict
     return {
         "kind": "plane",
         "columns": columns,
-        # The inputs that their numbers go to.
+        # The inputs computed from each of the two.
         "inputs": [
             [i for i, part in enumerate(inputs) if part["column"] == j and "gap" not in part]
             for j in columns
@@ -259,10 +265,10 @@ def _plane(X: NDArray, columns: list[int], inputs: list[dict[str, Any]]) -> dict
 
 
 def shown_units(recording: Recording, most: int) -> list[list[int]]:
-    """Choose the units of each hidden layer that do most, in their order.
+    """Choose the units of each hidden layer with the largest effect, in their order.
 
-    A unit does the more, the more its activation varies over the rows, and the larger its weights
-    on the way out are.
+    The effect of a unit is the standard deviation of its activation over the rows, times the norm
+    of its outgoing weights.
     """
     network, chosen = recording.fitted, []
     activations = network.hidden_activations(recording.X)
@@ -273,7 +279,7 @@ def shown_units(recording: Recording, most: int) -> list[list[int]]:
 
 
 def _targets(recording: Recording) -> list:
-    """Give the number of the class of each row; of labels, a list of 0 and 1 a row."""
+    """Return the class index of each row; for multilabel y, a list of 0 and 1 per row."""
     targets = recording.targets.astype(int)
     if _is_multilabel(recording):
         return targets.tolist()
@@ -281,7 +287,7 @@ def _targets(recording: Recording) -> list:
 
 
 def _truth_table(X: NDArray, inputs: list[dict[str, Any]]) -> list[int] | None:
-    """Numbers of the different rows, if there are few, of numbers alone."""
+    """Return the indices of the distinct rows, if they are few and all columns are numeric."""
     if X.shape[1] > FEW_COLUMNS or len(X) > 100 or any("codes" in part for part in inputs):
         return None
     _, first = np.unique(X, axis=0, return_index=True)
@@ -289,7 +295,7 @@ def _truth_table(X: NDArray, inputs: list[dict[str, Any]]) -> list[int] | None:
 
 
 def _curves(recording: Recording) -> dict[str, Any]:
-    """Points of the loss curves: all epochs, or some of many."""
+    """Return the points of the loss curves: of all epochs, or of some if they are many."""
     n = len(recording.loss_curve)
     chosen = np.unique(np.linspace(0, n - 1, min(n, MOST_POINTS)).round().astype(int)).tolist()
     curves: dict[str, Any] = {"epochs": [i + 1 for i in chosen]}
@@ -304,15 +310,17 @@ def _curves(recording: Recording) -> dict[str, Any]:
 def _fixed_point(networks: Sequence[Network]) -> tuple[str, list[list[float]]]:
     """Write the parameters of all networks as 32-bit integers, little-endian, in base64.
 
-    For each network its layers, of each its weights (n_in, n_out) and then its biases. The integers
-    count steps of a size that each weight matrix and bias vector has for itself: so the error is
-    less than 2.4e-10 times its largest value, where that of float32 would be up to 6e-8.
+    They are ordered by network, then by layer, with the weights (n_in, n_out) before the biases.
+    Each weight matrix and each bias vector has a step size of its own, which the integers are
+    multiples of. So the error is less than 2.4e-10 times its largest value; that of float32 would
+    be up to 6e-8.
 
     Returns
     -------
     parameters : str
+        The integers, in base64.
     steps : list of [float, float]
-        For each layer, the steps of its weights and of its biases.
+        For each layer, the step sizes of its weights and of its biases.
     """
     arrays = [
         [array for layer in zip(network.coefs, network.intercepts, strict=True) for array in layer]

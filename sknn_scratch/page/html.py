@@ -1,4 +1,4 @@
-"""The page as one file: the template, with its style, its scripts and its content put in."""
+"""The page as one file: the template, filled with its style, its scripts and its content."""
 
 import html
 from importlib.resources import files
@@ -8,12 +8,12 @@ from typing import Any
 from sknn_scratch import _palette
 from sknn_scratch.page.content import as_json
 
-#: The scripts, in the order in which they build on each other.
+#: The scripts, each after those that it uses.
 SCRIPTS = ("network.js", "pictures.js", "panels.js", "player.js")
 
 
 def page_of(content: dict[str, Any]) -> str:
-    """Make the page of a content, as ``content_of`` returns it: HTML that asks for nothing else."""
+    """Make a self-contained HTML page of a content, as ``content_of`` returns it."""
     folder = files(__package__)
 
     def read(name: str) -> str:

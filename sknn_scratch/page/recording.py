@@ -1,4 +1,4 @@
-"""What was recorded of a fit: its networks after some of the epochs, some rows, and its losses."""
+"""Recordings of a fit: its networks after some of the epochs, some rows, and its losses."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,32 +10,30 @@ from scipy.sparse import issparse
 
 from sknn_scratch.network.model import Network
 
-#: Most rows that are kept, and most numbers in them.
+#: Maximum number of rows that are kept, and of values in them.
 MOST_ROWS, MOST_VALUES = 400, 30_000
 
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """A fit as it went.
+    """A record of one fit.
 
     Parameters
     ----------
     epochs : sequence of int
-        Numbers of the epochs after which parameters were kept, in ascending order. 0 is before the
-        first.
+        Epochs after which parameters were kept, in ascending order. 0 is before the first.
     networks : sequence of Network
         The network after each of them.
     kept : int
-        Which of them is the fitted one.
+        Index of the network that the fit ended with.
     X : ndarray of shape (n_rows, n_features)
-        Some of the rows to learn from, as they came; with NaN in gaps, and codes in columns of
-        categories.
+        Some of the training rows, before scaling; NaN in gaps, and codes in categorical columns.
     targets : ndarray of shape (n_rows, n_outputs)
         Their targets, 0 or 1.
     n_learnt : int
-        Rows to learn from, these and others.
+        Number of all training rows.
     classes : list
-        Class labels, or numbers of the labels.
+        Class labels; for multilabel y, the indices of its columns.
     feature_names : list of str
         Names of the columns.
     input_names : list of str
@@ -68,25 +66,27 @@ class Recording:
 
 
 def rows_to_keep(targets: NDArray, rows: NDArray | None, n_features: int) -> NDArray:
-    """Choose rows, (n_chosen,), some of each class: all if they are few.
+    """Choose the indices of some rows of each class, (n_chosen,); of all rows if they are few.
 
     Parameters
     ----------
     targets : ndarray of shape (n, n_outputs)
         0 or 1.
     rows : ndarray of shape (n_learnt,) or None
-        Numbers of the rows to choose from; None for all.
+        Indices of the rows to choose from; None for all.
+    n_features : int
+        Number of columns of X: with many of them, fewer rows are chosen.
     """
     rows = np.arange(len(targets)) if rows is None else np.sort(rows)
     most = max(20, min(MOST_ROWS, MOST_VALUES // n_features))
     if len(rows) <= most:
         return rows
-    # Evenly spaced among the rows ordered by class: of each as large a part as of the others.
+    # Evenly spaced among the rows ordered by class, so that each class keeps its frequency.
     ordered = rows[np.lexsort(targets[rows].T)]
     return np.sort(ordered[np.linspace(0, len(rows) - 1, most).round().astype(int)])
 
 
 def dense_rows(X: Any, rows: NDArray) -> NDArray:
-    """Return these rows of X, dense or sparse, in an array of their own."""
+    """Return a dense copy of these rows of X, dense or sparse."""
     chosen: NDArray = X[rows].toarray() if issparse(X) else X[rows].copy()
     return chosen
