@@ -1,1 +1,1 @@
-"""Callbacks: scikit-learn's protocol, checkpoints to go on from, and recordings to look at."""
+"""Callbacks: scikit-learn's protocol, checkpoints to resume from, and recordings to look at."""

@@ -1,4 +1,4 @@
-"""Checkpoints: the state of training in a file, from which a killed fit goes on."""
+"""Checkpoints: the state of training in a file, from which a killed fit resumes."""
 
 import hashlib
 import io
@@ -21,49 +21,54 @@ from sknn_scratch._compat import Interval, InvalidParameterError
 from sknn_scratch.callbacks.protocol import JobFollower
 from sknn_scratch.training.job import Epoch, TrainingJob, TrainingState
 
-#: Name of the member of the file that holds all but arrays, as JSON; the first one in the file.
+#: Name of the first member of the file, which holds all that is no array, as JSON.
 NOTES = "sknn_scratch"
 
-#: Layout of the file. A file of another is refused.
+#: Version of the file format. Files of other versions are refused.
 FORMAT = 2
 
 WHAT_TO_DO = "Delete it to start anew, or give Checkpoint another path."
 
 
 class Checkpoint(JobFollower):
-    """Callback that writes the state of training to a file, so that a killed fit can go on.
+    """Callback that writes the state of training to a file, so that a killed fit can resume.
 
-    A fit with the same callback, data, parameters and ``random_state`` goes on from the file, if it
-    exists, and ends with the same parameters, to the last bit, as if it had not been interrupted.
-    The file is there after the fit has ended, too: the same fit then ends at once, with the same
-    result. It is replaced as a whole, so that at any time it is the old one or the new one.
+    If the file exists, a fit with the same callback, data, parameters and ``random_state`` resumes
+    from it. It ends with the same parameters, to the last bit, as if it had not been interrupted.
+    The file remains after the fit has ended: the same fit then ends at once, with the same result.
+    It is replaced as a whole, so that at any time it is the old one or the new one.
 
-    ``clf.set_callbacks(Checkpoint("run.npz"))`` sets it, with any version of scikit-learn. One file
-    is for one fit, so it cannot follow a search; and "lbfgs" cannot be resumed.
+    Set it with ``clf.set_callbacks(Checkpoint("run.npz"))``, in any version of scikit-learn. One
+    file is for one fit, so it cannot follow a search; nor can it resume ``solver="lbfgs"``.
 
     Parameters
     ----------
     path : str or path-like
-        The file, in a folder that exists. It is in NumPy's format ``.npz``, whatever it is called.
+        The file, in an existing folder. It has NumPy's ``.npz`` format, whatever its name.
     every_n_epochs : int or None, default=None
         Write after each epoch whose number is a multiple of this.
     every_seconds : float or None, default=60
-        Write after an epoch if the last writing was at least so long ago. What is due first counts;
-        if both are None, the state is only written when training has ended.
+        Write after an epoch if at least so many seconds have passed since the last time. Whichever
+        is due first counts; if both are None, the state is written only when training has ended.
 
     Raises
     ------
     ValueError
-        When fit begins: if the file cannot be written, is damaged, is not a checkpoint, or is one
-        of another fit; or if the fit cannot be resumed.
+        When fit begins: if the file cannot be written, is damaged, is not a checkpoint, or belongs
+        to another fit; or if the fit cannot be resumed.
     TypeError
-        When fit begins, if it is not that of a ScratchMLPClassifier or ScratchMLPRegressor.
+        When fit begins, if the estimator is not a ScratchMLPClassifier or ScratchMLPRegressor.
 
     Warns
     -----
     UserWarning
-        Once, if the file cannot be written later on: what is learnt is worth more than the file,
-        and training goes on.
+        Once, if the file cannot be written later on. Training continues, since its result is worth
+        more than the file.
+
+    Examples
+    --------
+    >>> from sknn_scratch import Checkpoint, ScratchMLPClassifier
+    >>> clf = ScratchMLPClassifier(random_state=0).set_callbacks(Checkpoint("run.npz"))
     """
 
     def __init__(
@@ -78,7 +83,7 @@ class Checkpoint(JobFollower):
         self.every_seconds = every_seconds
 
     def setup(self, estimator: Any, context: Any) -> None:
-        """Check, before anything is computed, that this fit can be kept and resumed."""
+        """Check, before anything is computed, that this fit can be saved and resumed."""
         for name, allowed in {
             "every_n_epochs": Interval(Integral, 1, None, closed="left"),
             "every_seconds": Interval(Real, 0, None, closed="left"),
@@ -125,7 +130,7 @@ class Checkpoint(JobFollower):
         data: Mapping[str, Any],
         fitted: Callable[[TrainingState], dict[str, Any]],
     ) -> tuple[TrainingState, Callable[[Epoch], None]]:
-        """Return where a job is to start, by the file if there is one, and what writes the file."""
+        """Return the state to start a job from, that of the file if it exists, and the writer."""
         path, fit = Path(self.path), _fingerprint(estimator, job, data)
         known = _version_of(path)
         start = job.start if known is None else _read(path, fit)
@@ -139,7 +144,7 @@ class Checkpoint(JobFollower):
                 or (self.every_n_epochs and epoch.number % self.every_n_epochs == 0)
                 or (self.every_seconds is not None and passed >= self.every_seconds)
             )
-            # From where it has diverged it could only diverge again.
+            # A fit that resumed from a diverged state could only diverge again.
             if not due or epoch.stop_reason == "diverged":
                 return
             written = time.monotonic()
@@ -156,7 +161,7 @@ class Checkpoint(JobFollower):
                     known, trouble = _version_of(path), ""
             except OSError as error:
                 trouble = f"{error.strerror or error}. Make room, or make the folder writable."
-            if trouble and not warned:  # what is learnt is worth more than the file
+            if trouble and not warned:  # the result is worth more than the file: no error
                 warn_user(
                     f"Checkpoint could not write {path} after epoch {epoch.number}: {trouble} "
                     "Training goes on, and tries again when it is due."
@@ -167,12 +172,12 @@ class Checkpoint(JobFollower):
 
 
 def _draft_of(path: Path) -> Path:
-    """Name the file that is written to before it takes its place."""
+    """Return the path of the temporary file that replaces the old one when complete."""
     return Path(f"{path}.{os.getpid()}-{threading.get_ident()}.tmp")
 
 
 def _version_of(path: Path) -> tuple[int, int] | None:
-    """Tell what changes whenever the file is replaced; None if there is none."""
+    """Return inode and time of change, which differ after the file is replaced; None without it."""
     try:
         status = path.stat()
     except FileNotFoundError:
@@ -194,14 +199,14 @@ def _describe_data(array: Any) -> str:
     if isinstance(array, tuple):
         return ", ".join(map(_describe_data, array))
     parts = (array.data, array.indices, array.indptr) if issparse(array) else (array,)
-    # Of objects, say words, the bytes would be addresses.
+    # The bytes of objects, such as strings, would be addresses.
     plain = [part.astype(str) if part.dtype == object else part for part in parts]
     checksum = _digest(*(np.ascontiguousarray(part).view(np.uint8) for part in plain))
     return f"{array.dtype} {array.shape} with checksum {checksum}"
 
 
 def _describe(value: Any) -> str:
-    """Describe a parameter in words that are the same in another process."""
+    """Describe a parameter in text that is the same in every process."""
     if isinstance(value, np.generic | np.ndarray):
         value = value.tolist()
     if isinstance(value, tuple):
@@ -226,7 +231,7 @@ def _fingerprint(estimator: Any, job: TrainingJob, data: Mapping[str, Any]) -> d
 
 
 def _json(value: Any) -> bytes:
-    """Encode a value in which there may be arrays."""
+    """Encode a value, which may contain arrays, as JSON."""
     return json.dumps(value, default=lambda array: array.tolist()).encode()
 
 
@@ -250,7 +255,13 @@ def _write(path: Path, epoch: Epoch, fit: dict[str, str]) -> None:
 
 
 def _read(path: Path, fit: dict[str, str]) -> TrainingState:
-    """Read the state of training from a file, if that is of the same fit."""
+    """Read the state of training from a file of the same fit.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged, is not a checkpoint, or belongs to another fit.
+    """
     content = path.read_bytes()
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as file:

@@ -16,23 +16,23 @@ def follow(
     context: Any,
     given: dict[str, Any],
 ) -> FollowedFit:
-    """Let callbacks follow the training of a job, from a checkpoint on if there is one.
+    """Let callbacks follow the training of a job, which may resume from a checkpoint.
 
     Parameters
     ----------
     job : TrainingJob
     data : mapping of str to array, tuple of arrays, or None
-        All that the fit depends on, but for the estimator's parameters.
+        All that the fit depends on, except for the estimator's parameters.
     fitted : callable
         Turns a state of training into the attributes of a fitted estimator.
     context : CallbackContext
-        That of the fit.
+        Context of the fit.
     given : dict
-        What every hook is given.
+        Arguments of every hook.
     """
     estimator, followers = given["estimator"], []
     callbacks = [one for one in callbacks_of(estimator) if isinstance(one, JobFollower)]
-    # A checkpoint first: others are to know where the job starts.
+    # Checkpoints first: the others must know where the job starts.
     for callback in sorted(callbacks, key=lambda one: not isinstance(one, Checkpoint)):
         start, follower = callback.follow(estimator, job, data, fitted)
         job = replace(job, start=start)

@@ -1,10 +1,10 @@
-"""scikit-learn's protocol of callbacks, and what it makes of a fit.
+"""scikit-learn's callback protocol, and how a fit follows it.
 
-The protocol, :mod:`sklearn.callback`, is experimental, and there from scikit-learn 1.9 on. In its
-terms a fit is a *task*, in a tree of tasks that begins with the outermost estimator, say a grid
+The protocol, :mod:`sklearn.callback`, is experimental, and exists since scikit-learn 1.9. In its
+terms a fit is a *task*, in a tree of tasks whose root is the outermost estimator, say a grid
 search, and each epoch is a task within the fit. A *context* stands for a task, and calls the
-callbacks when the task begins and when it ends. They are set up here, and torn down by the
-decorator that scikit-learn puts around every ``fit``.
+callbacks when the task begins and when it ends. This module sets the callbacks up; the decorator
+that scikit-learn puts around every ``fit`` tears them down.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -21,26 +21,27 @@ class CallbackSupport(CallbackSupportMixin):
     """Mixin of an estimator whose fit scikit-learn's callbacks can follow."""
 
     def set_callbacks(self, *callbacks: Any) -> Self:
-        """Set the callbacks that follow each fit, in place of earlier ones.
+        """Set the callbacks that follow each fit, replacing earlier ones.
 
-        Each epoch is a task of its own. A callback whose ``on_fit_task_end`` returns True ends
-        training there.
+        Each epoch is a task of its own. Training ends after a task for which the
+        ``on_fit_task_end`` of a callback returns True.
 
         Parameters
         ----------
         *callbacks : objects with the methods of :class:`sklearn.callback.FitCallback`
-            None at all removes those that were set. With scikit-learn before 1.9, which has no
-            callbacks, only those of this package; they then stay with this estimator, and do not
-            go on to its clones.
+            Calling it without any removes those that were set. With scikit-learn before 1.9, which
+            has no callbacks, only those of this package are allowed; ``clone`` then does not pass
+            them on.
 
         Returns
         -------
         self : estimator
+            The estimator.
 
         Raises
         ------
         ImportError
-            With scikit-learn before 1.9, for callbacks that are not of this package.
+            If scikit-learn is older than 1.9, and a callback is not of this package.
         TypeError
             If one of them is not a callback.
         """
@@ -55,7 +56,7 @@ class CallbackSupport(CallbackSupportMixin):
 
 
 class JobFollower:
-    """Callback that follows the job of a fit itself. Its hooks do nothing by themselves."""
+    """Base of the callbacks that follow the training job of a fit. Its hooks do nothing."""
 
     def setup(self, estimator: Any, context: Any) -> None:
         """Do nothing."""
@@ -76,23 +77,42 @@ class JobFollower:
         data: Mapping[str, Any],
         fitted: Callable[[TrainingState], dict[str, Any]],
     ) -> tuple[TrainingState, Callable[[Epoch], None]]:
-        """Return where a job is to start, and what to call with the record of each epoch.
+        """Return the state to start a job from, and what to call with the record of each epoch.
 
         Parameters
         ----------
         estimator : CallbackSupport
-            Its parameters tell this fit from others.
+            Its parameters distinguish this fit from others.
         job : TrainingJob
-            As it would start otherwise.
+            The job, with the state that it would start from otherwise.
         data : mapping of str to array, tuple of arrays, or None
-            Whatever else the fit depends on.
+            Everything else that the fit depends on.
         fitted : callable
             Turns a state of training into the attributes of a fitted estimator.
+
+        Returns
+        -------
+        start : TrainingState
+        follower : callable
+            Called with the :class:`Epoch` after each epoch.
         """
         raise NotImplementedError
 
     def check_one_fit(self, estimator: Any, context: Any, *, partial: str, many: str) -> None:
-        """Raise an error unless this is ``fit`` of one network; say what to do otherwise."""
+        """Raise an error unless this is a ``fit`` of one network.
+
+        Parameters
+        ----------
+        partial, many : str
+            What to do instead, if this is ``partial_fit`` or one of many fits.
+
+        Raises
+        ------
+        TypeError
+            If the estimator is not of this package.
+        ValueError
+            If this is not ``fit``, or one of many fits.
+        """
         name = type(self).__name__
         if not isinstance(estimator, CallbackSupport):
             raise TypeError(
@@ -118,28 +138,28 @@ def callbacks_of(estimator: CallbackSupport) -> list[Any]:
 
 
 def callback_context(estimator: CallbackSupport, task_name: str) -> Any:
-    """Set up the callbacks of an estimator for a fit; return its context, None if it has none."""
+    """Set up the callbacks of an estimator; return the context of the fit, None without any."""
     if not callbacks_of(estimator):
         return None
-    # How many epochs there will be is known when there is a job.
+    # The number of epochs is not known before there is a job.
     return estimator._init_callback_context(task_name=task_name, max_subtasks=None)
 
 
 class FollowedFit:
-    """A fit that callbacks follow: a task, and each epoch a task within it.
+    """A fit that callbacks follow: a task, in which each epoch is a task of its own.
 
-    It is a callback of the job, and begins and ends the tasks of the epochs.
+    It is itself a callback of the job, and begins and ends the tasks of the epochs.
 
     Parameters
     ----------
     context : CallbackContext
-        That of the fit, from :func:`callback_context`.
+        Context of the fit, from :func:`callback_context`.
     given : dict
-        What every hook is given: estimator, X, y and metadata.
+        Arguments of every hook: estimator, X, y and metadata.
     job : TrainingJob
-        What is to be trained.
+        The job to train.
     followers : sequence of callable
-        Called with the record of each epoch, after callbacks had their say.
+        Called with the record of each epoch, after the callbacks.
     fitted : callable
         Turns a state of training into the attributes of a fitted estimator.
 
@@ -161,7 +181,7 @@ class FollowedFit:
         self.context, self.followers, self.fitted = context, followers, fitted
         self.job = replace(job, callbacks=[*job.callbacks, self])
         self.epoch: Any = None
-        """Context of the epoch that is under way."""
+        """Context of the current epoch."""
         context.max_subtasks = job.max_iter
         context.call_on_fit_task_begin(**self.given)
         for _ in range(job.start.n_iter):  # epochs that were done before are counted
@@ -170,7 +190,7 @@ class FollowedFit:
             self._begin_epoch(lambda: job.start)
 
     def __call__(self, epoch: Epoch) -> bool:
-        """End the task of an epoch and begin the next; tell whether a callback ends training."""
+        """End the task of an epoch, and begin the next; return whether a callback ends training."""
         ended, self.epoch = self.epoch, None
         stop: bool = ended.call_on_fit_task_end(**self.given, **self._attributes(epoch.state))
         if stop and not epoch.stop_reason:
@@ -184,7 +204,7 @@ class FollowedFit:
     def end(self) -> None:
         """End the task of the fit, whose result the estimator has adopted."""
         if self.epoch is not None:
-            # It has not been: L-BFGS had converged, or the user interrupted training.
+            # This epoch did not happen: L-BFGS had converged, or the user interrupted training.
             self.epoch.call_on_fit_task_end(estimator=self.given["estimator"])
         self.context.call_on_fit_task_end(**self.given, reconstruction_attributes={})
 
@@ -193,5 +213,5 @@ class FollowedFit:
         self.epoch.call_on_fit_task_begin(**self.given, **self._attributes(state))
 
     def _attributes(self, state: Callable[[], TrainingState]) -> dict[str, Any]:
-        """Attributes of a fitted estimator, to be made if a callback asks for it."""
+        """Return what makes the attributes of a fitted estimator, if a callback asks for one."""
         return {"reconstruction_attributes": lambda: self.fitted(state())}

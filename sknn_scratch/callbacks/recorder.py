@@ -21,42 +21,42 @@ from sknn_scratch.page.html import page_of
 from sknn_scratch.page.recording import Recording, dense_rows, rows_to_keep
 from sknn_scratch.training.job import Epoch, TrainingJob, TrainingState
 
-#: Parameters of all epochs that are kept, about: so that a page has 250 kB of them.
+#: Approximate number of parameters kept over all epochs: 250 kB of a page.
 MOST_NUMBERS = 45_000
 
-#: Fewest epochs that are kept of a large network, and most parameters that it may have.
+#: Least number of epochs kept of a large network, and the most parameters that it may have.
 FEWEST_FRAMES, LARGEST = 12, 150_000
 
 
 class LearningRecorder(JobFollower):
-    """Callback that records how a network learns, and writes a page on which one can watch it.
+    """Callback that records how a network learns, and writes a page on which you can watch it.
 
-    It keeps the parameters after some of the epochs, more of the first than of the last.
-    :meth:`to_html` makes one file of them, which any browser opens and which asks for nothing else:
-    each unit as what it sees, the boundary as it bends, the loss as it falls, with a slider to go
-    back and forth. The probabilities are computed in the page, and are those of ``predict_proba``.
+    It keeps the parameters after some of the epochs, more of the early than of the late ones.
+    :meth:`to_html` turns them into one self-contained file for any browser. It shows what each unit
+    sees, the decision boundary and the loss, with a slider to go back and forth. The page computes
+    the probabilities itself; they are those of ``predict_proba``.
 
-    ``clf.set_callbacks(LearningRecorder())`` sets it, on the network itself or on the last step of
-    a Pipeline, with any version of scikit-learn. It records one fit, and cannot follow a search.
+    Set it with ``clf.set_callbacks(LearningRecorder())``, on the network itself or on the last step
+    of a Pipeline, in any version of scikit-learn. It records one fit, and cannot follow a search.
 
     Parameters
     ----------
     max_frames : int, default=100
-        Most epochs that are kept. Of large networks there are fewer, down to 12, so that the file
-        stays small.
+        Maximum number of epochs to keep. Large networks keep fewer, but at least 12, so that the
+        file stays small.
 
     Attributes
     ----------
     recording_ : Recording
-        What was recorded of the last fit.
+        Recording of the last fit.
 
     Raises
     ------
     ValueError
-        When fit begins: if there are many fits, if it is ``partial_fit``, or if the network has
-        more than 150,000 parameters.
+        When fit begins: if it is one of many fits, or ``partial_fit``, or if the network has more
+        than 150,000 parameters.
     TypeError
-        When fit begins, if it is not that of a ScratchMLPClassifier.
+        When fit begins, if the estimator is not a ScratchMLPClassifier.
 
     Examples
     --------
@@ -99,7 +99,7 @@ class LearningRecorder(JobFollower):
         data: Mapping[str, Any],
         fitted: Callable[[TrainingState], dict[str, Any]],
     ) -> tuple[TrainingState, Callable[[Epoch], None]]:
-        """Return where a job is to start, as it is, and what to call with each epoch's record."""
+        """Return the job's own start, and what to call with the record of each epoch."""
         n_params = job.start.theta.shape[-1]
         if n_params > LARGEST:
             raise ValueError(
@@ -130,7 +130,7 @@ class LearningRecorder(JobFollower):
             loss_curve=[],
             validation_loss_curve=None,
         )
-        # By estimator: clones that are fitted side by side share the callback.
+        # One per estimator: clones that are fitted at the same time share the callback.
         self.__dict__.setdefault("_drafts", {})[id(estimator)] = draft, frames
         due = _due(job.start.n_iter, job.max_iter, self._most_frames(n_params))
 
@@ -141,12 +141,12 @@ class LearningRecorder(JobFollower):
         return job.start, record_if_due
 
     def on_fit_task_end(self, estimator: Any, context: Any) -> None:
-        """At the end of the fit, record the network that it ended with, and its losses."""
+        """Record, at the end of the fit, the network that it ended with and its losses."""
         if context.task_name != "fit" or not hasattr(estimator, "network_"):
             return
         n, scores = estimator.n_iter_, estimator.validation_scores_
         best = estimator.best_iter_
-        # Of a fit that went on from another, the best epoch may have been before.
+        # If the fit continued another, the best epoch may belong to that one.
         end = n if best is None else max(best - (len(scores) - n), 0)
         draft, frames = self._drafts.pop(id(estimator))
         frames = dict(sorted((frames | {end: estimator.network_}).items()))
@@ -162,7 +162,7 @@ class LearningRecorder(JobFollower):
         )
 
     def teardown(self, estimator: Any, context: Any) -> None:
-        """Forget what a fit that has failed leaves."""
+        """Forget what a failed fit leaves behind."""
         self.__dict__.get("_drafts", {}).pop(id(estimator), None)
 
     def to_html(
@@ -176,8 +176,8 @@ class LearningRecorder(JobFollower):
     ) -> Path:
         """Write the page of the last fit: one file, for any browser.
 
-        Where two columns vary, each unit is drawn as what it sees of their plane. With more of
-        them a unit is drawn by its weights: as bars by the name of the column, or as an image.
+        If two numeric columns vary, each unit is drawn as a picture of its activation in their
+        plane. Otherwise a unit is drawn by its weights: as bars, one per input, or as an image.
 
         Parameters
         ----------
@@ -186,12 +186,12 @@ class LearningRecorder(JobFollower):
         title : str, default=None
             Headline of the page; by default it names the classes.
         columns : tuple of two str or int, default=None
-            Names or numbers of two columns, to look at their plane although there are more. The
-            other columns are held at their medians.
+            Names or indices of two numeric columns, to show their plane although there are more.
+            The other columns are held at their medians, or at their most frequent level.
         feature_names : sequence of str, default=None
             Names of the columns; by default those of ``feature_names_in_``, or x0, x1, ...
         image_shape : tuple of two int, default=None
-            Height and width, if the columns are the pixels of an image, line by line.
+            Height and width in pixels, if the columns are the pixels of an image, row by row.
 
         Returns
         -------
@@ -203,8 +203,8 @@ class LearningRecorder(JobFollower):
         NotFittedError
             If nothing has been recorded.
         ValueError
-            If a column is unknown or not of numbers, if image_shape or feature_names does not suit
-            their number, or if columns and image_shape are both given.
+            If a column is unknown or not numeric, if image_shape or feature_names does not match
+            the number of columns, or if columns and image_shape are both given.
         OSError
             If the file cannot be written.
         """
@@ -229,6 +229,6 @@ class LearningRecorder(JobFollower):
 
 
 def _due(first: int, last: int, n_frames: int) -> set[int]:
-    """Choose epochs after which to keep parameters: their distances grow evenly."""
+    """Choose the epochs after which to keep parameters, with linearly growing distances."""
     way = np.linspace(0, 1, n_frames) ** 2
     return {int(epoch) for epoch in np.round(first + (last - first) * way)}
