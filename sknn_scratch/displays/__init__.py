@@ -1,6 +1,6 @@
 """Pictures of fitted networks, by scikit-learn's convention: a display holds data, `plot` draws it.
 
-matplotlib is imported when a picture is drawn.
+matplotlib is imported only when a picture is drawn.
 """
 
 from sknn_scratch.displays.loss_curves import LossCurve, LossCurveDisplay

@@ -1,4 +1,4 @@
-"""What the displays share: finding the fitted network, and texts and scales in points."""
+"""What the displays share: finding the fitted network, and drawing texts and colour scales."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 
 def pyplot(caller: str) -> Any:
-    """Import matplotlib.pyplot; say who needs it if it is missing."""
+    """Import matplotlib.pyplot; if it is missing, raise an ImportError that names the caller."""
     try:
         import matplotlib.pyplot as plt
     except ImportError as error:
@@ -22,7 +22,15 @@ def pyplot(caller: str) -> Any:
 
 
 def fitted_network(estimator: Any, attribute: str) -> tuple[Any, Pipeline | None]:
-    """Return the fitted network at the end of searches and pipelines, and the steps before it."""
+    """Return the fitted network at the end of searches and pipelines, and the steps before it.
+
+    Raises
+    ------
+    NotFittedError
+        If the network is not fitted.
+    TypeError
+        If it lacks the attribute.
+    """
     network, before = estimator, None
     while isinstance(network, Pipeline) or hasattr(network, "best_estimator_"):
         if isinstance(network, Pipeline):
@@ -39,12 +47,12 @@ def fitted_network(estimator: Any, attribute: str) -> tuple[Any, Pipeline | None
 
 
 def size_in_points(ax: Any) -> NDArray:
-    """Width and height of the axes; lengths here are in points."""
+    """Return width and height of the axes, in points."""
     return ax.get_window_extent().size * 72 / ax.figure.dpi
 
 
 def symmetric_norm(arrays: Sequence[NDArray]) -> Any:
-    """Return a scale of colours for all values of the arrays, with zero in the middle."""
+    """Return a colour scale for all values of the arrays, with zero in the middle."""
     from matplotlib.colors import Normalize
 
     bound = max(float(np.abs(array).max()) for array in arrays) or 1.0
@@ -52,12 +60,15 @@ def symmetric_norm(arrays: Sequence[NDArray]) -> Any:
 
 
 def write(ax: Any, text: str, xy: Any, offset: tuple[float, float], **style: Any) -> None:
-    """Write a text at a place, moved by an offset in points."""
+    """Write a text at a position, moved by an offset in points."""
     ax.annotate(text, xy, offset, textcoords="offset points", parse_math=False, **style)
 
 
 def fit_texts(ax: Any, names: Sequence[str], size: float, room: float) -> tuple[float, float]:
-    """Return a font size, at most this one, in which the names fit the room; and their width."""
+    """Return the largest font size up to ``size`` in which the names fit ``room``, and their width.
+
+    All lengths are in points.
+    """
     texts = [ax.text(0, 0, name, parse_math=False) for name in names]
     for _ in range(2):  # letters of half the size are not half as wide
         for text in texts:
@@ -71,7 +82,7 @@ def fit_texts(ax: Any, names: Sequence[str], size: float, room: float) -> tuple[
 
 
 def draw_scale(ax: Any, place: tuple[float, ...], name: str, colors: dict) -> None:
-    """Draw a scale of colours at a place in the axes, with its ends and its name."""
+    """Draw a colour scale at a position in the axes, with its ends and its name."""
     from matplotlib.cm import ScalarMappable
 
     bar = ax.inset_axes(place)

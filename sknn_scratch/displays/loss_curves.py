@@ -8,10 +8,10 @@ import numpy as np
 from sknn_scratch import _palette
 from sknn_scratch.displays.common import fitted_network, pyplot, size_in_points
 
-#: Losses are drawn on a logarithmic scale if the highest is more than this many times the lowest.
+#: Ratio of the highest to the lowest loss above which the scale is logarithmic.
 MANY_TIMES = 30
 
-#: Kinds of curve: how they are drawn, and what the legend calls them.
+#: Kinds of curve: line style, and name in the legend.
 CURVES: dict[str, tuple[Any, str]] = {
     "loss": ("-", "Training loss"),
     "validation_loss": ("--", "Validation loss"),
@@ -20,31 +20,33 @@ CURVES: dict[str, tuple[Any, str]] = {
 
 
 class LossCurve(NamedTuple):
-    """What one fit kept of its training, a number an epoch; None for what it did not keep."""
+    """Curves of one fit, with one number per epoch; None for a curve that it lacks."""
 
     loss: Sequence[float]
     validation_loss: Sequence[float] | None = None
     validation_score: Sequence[float] | None = None
     best_iter: int | None = None
-    """Epoch of the validation curves, from 1, whose parameters were kept."""
+    """Epoch of the validation curves, counted from 1, whose parameters were kept."""
 
 
 class LossCurveDisplay:
-    """Loss of each epoch, on the training rows and on the validation rows.
+    """Draw the loss of each epoch, on the training rows and on the validation rows.
+
+    Make it with :meth:`from_estimator` or :meth:`from_estimators`.
 
     Parameters
     ----------
     curves : mapping of {name: LossCurve}
-        Curves of each estimator. Those that are shorter than its training loss end with it.
+        Curves of each estimator. A curve shorter than that of the training loss ends where it ends.
     loss_name : str, default="Loss"
-        What the loss is.
+        Name of the loss, for the axis.
 
     Attributes
     ----------
     ax_, figure_ : matplotlib Axes and Figure
         Axes of the losses, and their figure.
     score_ax_ : matplotlib Axes or None
-        Axes of the validation scores, with their scale on the right; None without scores.
+        Axes of the validation scores, with their scale on the right; None if there are none.
     lines_ : dict of {name: dict of {str: Line2D}}
         Lines of each estimator: "loss", and "validation_loss" and "validation_score" if it has
         them. On these two, a dot marks the epoch whose parameters were kept.
@@ -63,7 +65,25 @@ class LossCurveDisplay:
 
     @classmethod
     def from_estimator(cls, estimator: Any, **plot: Any) -> Self:
-        """Draw the curves of one fitted estimator, as :meth:`from_estimators` those of several."""
+        """Draw the curves of one fitted estimator.
+
+        Parameters
+        ----------
+        estimator : object
+            As in :meth:`from_estimators`.
+        **plot : dict
+            Parameters of :meth:`plot`.
+
+        Returns
+        -------
+        display : LossCurveDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        NotFittedError, TypeError, ValueError
+            As in :meth:`from_estimators`.
+        """
         return cls.from_estimators({"": estimator}, **plot)
 
     @classmethod
@@ -73,10 +93,10 @@ class LossCurveDisplay:
         Parameters
         ----------
         estimators : mapping of {name: estimator}
-            By the name that the legend shall show, each a ScratchMLPClassifier or
-            ScratchMLPRegressor (or what else has a ``loss_curve_``, such as MLPClassifier), or a
-            Pipeline or a search that ends in one. For those of
-            ``cross_validate(..., return_estimator=True)``, it is
+            Fitted estimators, by their names in the legend. Each is a ScratchMLPClassifier or
+            ScratchMLPRegressor (or anything else with a ``loss_curve_``, such as MLPClassifier), or
+            a Pipeline or a search that ends in one. For ``results`` of
+            ``cross_validate(..., return_estimator=True)``, pass
             ``dict(enumerate(results["estimator"]))``.
         **plot : dict
             Parameters of :meth:`plot`.
@@ -89,9 +109,9 @@ class LossCurveDisplay:
         Raises
         ------
         NotFittedError, TypeError
-            If an estimator is not fitted; if it is none, or has no ``loss_curve_``.
+            If an estimator is not fitted, is not an estimator, or has no ``loss_curve_``.
         ValueError
-            If there is none, or a ``loss_curve_`` is empty, as its first epoch was interrupted.
+            If estimators is empty, or if a ``loss_curve_`` is, as its first epoch was interrupted.
         """
         if not estimators:
             raise ValueError("estimators is empty. Name at least one fitted estimator.")
@@ -113,12 +133,12 @@ class LossCurveDisplay:
         return cls(curves=curves, loss_name=loss.replace("_", " ").capitalize()).plot(**plot)
 
     def plot(self, ax: Any = None, *, yscale: str = "auto") -> Self:
-        """Draw the curves: a colour for each estimator, a style of line for each kind of curve.
+        """Draw the curves: a colour for each estimator, a line style for each kind of curve.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a figure.
+            Where to draw; None makes a new figure.
         yscale : {"auto", "linear", "log"}, default="auto"
             Scale of the loss. "auto" is logarithmic if all losses are positive and the highest is
             more than 30 times the lowest.
@@ -127,6 +147,11 @@ class LossCurveDisplay:
         -------
         self : LossCurveDisplay
             The display.
+
+        Raises
+        ------
+        ValueError
+            If yscale is none of these.
         """
         if yscale not in ("auto", "linear", "log"):
             raise ValueError(f"yscale must be 'auto', 'linear' or 'log', got {yscale!r}.")
@@ -172,7 +197,7 @@ class LossCurveDisplay:
             keys.append(("", "o", "Epoch kept"))
         for style, marker, label in keys:
             handles.append(Line2D([], [], color=color, linestyle=style, marker=marker, label=label))
-        # Losses fall and scores rise: in the middle of the right there is room.
+        # Losses fall and scores rise: there is space in the middle of the right side.
         place = "center right" if self.score_ax_ else "best"
         width, height = size_in_points(ax)
         size = min(10, 0.05 * width, 0.35 * height / len(handles))

@@ -14,7 +14,7 @@ from sknn_scratch.displays.common import (
     write,
 )
 
-#: Least height of a row with a name, in points; and most inputs that have a row.
+#: Minimum height of a row with a name, in points; and maximum number of inputs with a row.
 ROW, MOST_ROWS = 8.5, 40
 
 
@@ -34,7 +34,7 @@ def draw_maps(display: Any, cmap: Any, image_shape: tuple[int, int] | None) -> N
     names[0] = [display.feature_names[i] for i in units[0]]
     names[-1] = list(display.output_names)
     left, top = 4.0, height - 42
-    # Room by the columns of a map, or of the images.
+    # Width in proportion to the columns of a map, or of the images.
     shares = np.array([W.shape[1] + 8.0 for W in coefs])
     if image_shape is not None:
         shares[0] = max(shares[0], shares[1:].sum())
@@ -61,7 +61,7 @@ def _strongest(W: NDArray, most: int) -> NDArray:
 
 
 def _inset(display: Any, box: tuple[float, ...]) -> Any:
-    """Make axes at a place that is given in points."""
+    """Make axes in a box whose position and size are given in points."""
     width, height = size_in_points(display.ax_)
     x, y, w, h = box
     place = (x / width, y / height, max(w, 1) / width, max(h, 1) / height)
@@ -119,7 +119,7 @@ def _draw_units(
 
 
 def _label(display: Any, box: tuple[float, ...], headings: list[str], look: dict[str, Any]) -> None:
-    """Write which layers the weights join, above them, with their scale."""
+    """Write above the weights which layers they connect, and draw their colour scale."""
     width, height = size_in_points(display.ax_)
     x, _, w, _ = box
     draw_scale(display.ax_, (x / width, 1 - 22 / height, max(w, 1) / width, 6 / height), "", look)

@@ -1,4 +1,4 @@
-"""The network: nodes and edges, heat maps of its weights, or its units as images."""
+"""Pictures of a network: nodes and edges, heat maps of its weights, or its units as images."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -12,28 +12,29 @@ from sknn_scratch.displays.common import fitted_network, pyplot
 from sknn_scratch.displays.maps import draw_maps
 from sknn_scratch.displays.nodes import draw_nodes
 
-#: Points of a unit's picture, along each side.
+#: Pixels of the picture of a unit, along each side.
 PICTURE = 48
 
-#: Units that do less than this, in terms of the one that does most, are left out.
+#: Units with less effect than this fraction of the largest are left out.
 NEGLIGIBLE = 1e-3
 
 
 class NetworkDisplay:
-    """The network: a column of nodes for each layer, a line for each weight.
+    """Draw a network: a column of nodes for each layer, a line for each weight.
 
-    The colour of a line, and its width, tell the weight, in terms of the largest one between the
-    same layers; a negative one is dashed. With two inputs
-    each node is a picture of what its unit sees: where in the plane of the inputs it is active.
-    Otherwise the colour of a node tells its bias.
+    Colour and width of a line show the weight, relative to the largest one between the same layers;
+    negative weights are dashed. With two inputs, each node is a picture of where in their plane its
+    unit is active. Otherwise the colour of a node shows its bias.
 
-    Of a hidden layer with more than ``max_nodes`` units those are drawn that do most: with the
-    largest weights on the way in, times those on the way out. Units that do nothing are left out.
-    With more than ``max_nodes`` inputs or outputs, weights are heat maps with a row for each input,
-    by its name, and a column for each unit; or, with ``image_shape``, units are images.
+    If a hidden layer has more than ``max_nodes`` units, those with the largest effect are drawn:
+    the norm of the incoming weights times that of the outgoing ones. Units without effect are left
+    out. With more than ``max_nodes`` inputs or outputs, weights are drawn as heat maps with a named
+    row for each input and a column for each unit; or, with ``image_shape``, units as images.
 
-    Weights are those of ``coefs_``: with ``scale_features=True`` they belong to scaled features,
+    Weights are those of ``coefs_``: with ``scale_features=True`` they refer to scaled features,
     and so can be compared.
+
+    Make it with :meth:`from_estimator`.
 
     Parameters
     ----------
@@ -42,23 +43,23 @@ class NetworkDisplay:
     feature_names, output_names : list of str
         Names of the inputs and of the outputs.
     pictures : list of ndarray of shape (n_units, height, width), default=None
-        What the units of each layer see of the plane of two inputs, inputs and outputs included,
-        from -1 to 1, and outputs from 0 to 1: probabilities, or numbers from the least to the
-        greatest in the plane. The first line is at the bottom.
+        Activations in the plane of two inputs, for each layer including inputs and outputs. They
+        range from -1 to 1; those of outputs from 0 to 1: probabilities, or numbers scaled by their
+        range in the plane. The first row is at the bottom.
 
     Attributes
     ----------
     ax_, figure_ : matplotlib Axes and Figure
         Axes of the picture, and their figure.
     units_ : list of ndarray of shape (n_shown,)
-        Numbers of the units of each layer that are shown, those of the inputs included.
+        Indices of the units shown of each layer, including the inputs.
     nodes_ : list of PathCollection
-        Nodes of each layer, that of the inputs included; empty if drawn as heat maps.
+        Nodes of each layer, including the inputs; empty if drawn as heat maps.
     edges_ : list of LineCollection
         Lines into each layer, with the weights as array; empty if drawn as heat maps.
     images_ : list of AxesImage
-        Heat maps of the weights of each layer, or with ``image_shape`` one image a unit of the
-        first layer and heat maps of the others; empty if drawn as nodes.
+        Heat maps of the weights of each layer; with ``image_shape``, one image per unit of the
+        first layer and heat maps of the others. Empty if drawn as nodes.
 
     Examples
     --------
@@ -87,17 +88,17 @@ class NetworkDisplay:
     def from_estimator(cls, estimator: Any, **plot: Any) -> Self:
         """Draw the network of a fitted estimator.
 
-        Inputs have the names of ``input_names_``, or those that the steps before the network give
-        them, or else x0, x1, ...; outputs have those of ``classes_``, the one output of a
-        network for two classes that of the second, and outputs for labels or numbers are y0, y1,
-        ..., or y if there is one number.
+        Inputs are named by ``input_names_``, by the steps before the network, or else x0, x1, ...
+        Outputs are named by ``classes_``; the one output of a network for two classes by the
+        second. Outputs for labels or numbers are y0, y1, ..., or y if there is only one.
 
         Parameters
         ----------
         estimator : object
-            ScratchMLPClassifier or ScratchMLPRegressor (or those of scikit-learn), or a Pipeline or
-            a search that ends in one. Its weights are drawn as they are: those of the first layer
-            refer to scaled features, those of a regressor's last to scaled targets.
+            ScratchMLPClassifier or ScratchMLPRegressor (or scikit-learn's MLPClassifier or
+            MLPRegressor), or a Pipeline or a search that ends in one. Its weights are drawn as they
+            are: those of the first layer refer to scaled features, those of a regressor's last
+            layer to scaled targets.
         **plot : dict
             Parameters of :meth:`plot`.
 
@@ -109,7 +110,7 @@ class NetworkDisplay:
         Raises
         ------
         NotFittedError, TypeError
-            If the estimator is not fitted; if it is none, or has no ``coefs_``.
+            If the estimator is not fitted, is not an estimator, or has no ``coefs_``.
         """
         network, before = fitted_network(estimator, "coefs_")
         features = None
@@ -138,20 +139,20 @@ class NetworkDisplay:
         max_nodes: int = 12,
         image_shape: tuple[int, int] | None = None,
     ) -> Self:
-        """Draw the network, in the room that the axes have.
+        """Draw the network, in the space that the axes have.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a figure.
+            Where to draw; None makes a new figure.
         cmap : str or matplotlib Colormap, default=None
             Colours, with zero in the middle; None goes from red to indigo.
         max_nodes : int, default=12
-            Most units of a hidden layer that are drawn; and most inputs and outputs that are drawn
-            as nodes.
+            Maximum number of units drawn of a hidden layer, and of inputs and outputs drawn as
+            nodes.
         image_shape : tuple of two int, default=None
-            Height and width, if the inputs are the pixels of an image, line by line: then the units
-            of the first layer are drawn as images of their weights.
+            Height and width in pixels, if the inputs are the pixels of an image, row by row. The
+            units of the first layer are then drawn as images of their weights.
 
         Returns
         -------
@@ -161,7 +162,7 @@ class NetworkDisplay:
         Raises
         ------
         ValueError
-            If image_shape has another number of pixels than there are inputs.
+            If the number of pixels of image_shape differs from the number of inputs.
         """
         n_inputs = len(self.feature_names)
         if image_shape is not None and image_shape[0] * image_shape[1] != n_inputs:
@@ -187,7 +188,7 @@ class NetworkDisplay:
         return self
 
     def headings(self) -> list[str]:
-        """Name the layers, and say how many of their units are shown where that is not all."""
+        """Name the layers, with the number of units shown if that is not all."""
         sizes = [len(self.feature_names), *map(len, self.intercepts)]
         hidden = [f"Hidden {i}" for i in range(1, len(sizes) - 1)]
         names = ["Input", *(hidden if len(hidden) != 1 else ["Hidden"]), "Output"]
@@ -197,7 +198,7 @@ class NetworkDisplay:
         ]
 
     def _shown(self, most: int) -> list[NDArray]:
-        """Choose the units of each layer that are drawn: of a hidden one those that do most."""
+        """Choose the units of each layer to draw: in a hidden layer those with most effect."""
         shown = [np.arange(len(self.feature_names))]
         for W_in, W_out in zip(self.coefs, self.coefs[1:], strict=False):
             does = np.linalg.norm(W_in, axis=0) * np.linalg.norm(W_out, axis=1)
@@ -207,13 +208,13 @@ class NetworkDisplay:
 
 
 def _has_inputs_of_its_own(network: Any) -> bool:
-    """Tell whether a network has other inputs than one a column: levels, gaps or bins."""
+    """Tell whether a network has other inputs than one per column: levels, gaps or bins."""
     features = network.network_.features if hasattr(network, "network_") else None
     return features is not None and not (features.layout is None and features.encoding is None)
 
 
 def _pictures_of(network: Any) -> list[NDArray] | None:
-    """Compute what each unit sees of the plane of two columns; None where it is not of numbers."""
+    """Compute the picture of each unit in the plane of two columns; None if there is no plane."""
     fitted = getattr(network, "network_", None)
     if fitted is None or network.n_features_in_ != 2 or _has_inputs_of_its_own(network):
         return None
@@ -225,7 +226,7 @@ def _pictures_of(network: Any) -> list[NDArray] | None:
         hidden = [a / np.maximum(np.abs(a).max(axis=0), 1e-300) for a in hidden]
     if hasattr(network, "classes_"):
         outputs = fitted.probabilities(points)[:, -network.n_outputs_ :]
-    else:  # from the least number in the plane to the greatest
+    else:  # from the minimum in the plane to the maximum
         outputs = fitted.outputs(points)
         outputs -= outputs.min(axis=0)
         outputs /= np.maximum(outputs.max(axis=0), 1e-300)
@@ -236,7 +237,7 @@ def _pictures_of(network: Any) -> list[NDArray] | None:
 
 
 def _plane_of(network: Any) -> tuple[NDArray, NDArray]:
-    """Choose the ends of the plane, (2,) each, by what the fit has learnt of the columns."""
+    """Choose the lower and upper ends of the plane, (2,) each, from the scaling of the columns."""
     if network.mean_ is None:
         return np.full(2, -2.5), np.full(2, 2.5)
     # Columns of zeros and ones stay as they are.

@@ -14,10 +14,10 @@ from sknn_scratch.displays.common import (
     write,
 )
 
-#: Room for the headings above, and for the scales below, in points.
+#: Space for the headings above, and for the colour scales below, in points.
 ABOVE, BELOW = 18, 30
 
-#: Least and greatest width of a line, as a part of a node's.
+#: Minimum and maximum width of a line, as a fraction of the diameter of a node.
 THIN, WIDE = 0.012, 0.15
 
 
@@ -81,7 +81,7 @@ def _draw_edges(
 def _draw_picture(
     ax: Any, place: NDArray, picture: NDArray, diameter: float, cmap: Any, *, signed: bool
 ) -> None:
-    """Draw what a unit sees in place of its node."""
+    """Draw the picture of a unit on its node."""
     from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 
     low = -1 if signed else 0
@@ -100,7 +100,7 @@ def _between(low: float, high: float) -> Any:
 def _write_names(
     display: Any, places: list[NDArray], diameter: float, room: tuple[float, float]
 ) -> None:
-    """Write the names of inputs, outputs and layers, and fit all into the axes."""
+    """Write the names of inputs, outputs and layers, and fit everything into the axes."""
     ax, (width, middle), last = display.ax_, room, len(places) - 1
     margins, beside = [], diameter / 2 + 4
     most = max(map(len, places))
