@@ -1,4 +1,4 @@
-"""Who called: the user's own line, or an estimator, a search or a pool of workers."""
+"""Find out who called: the user's own line, an estimator, a search or a pool of workers."""
 
 import sys
 import warnings
@@ -20,7 +20,7 @@ ONE_FIT = tuple(
 
 
 def _callers() -> Iterator[FrameType]:
-    """Frames of the callers, innermost first, from the one outside of this module on."""
+    """Yield the frames of the callers, innermost first, starting outside this module."""
     frame: FrameType | None = sys._getframe(2)
     while frame is not None:
         yield frame
@@ -28,7 +28,7 @@ def _callers() -> Iterator[FrameType]:
 
 
 def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warn, at the innermost line that is neither of this package nor of scikit-learn."""
+    """Warn at the innermost line outside this package, scikit-learn and joblib."""
     level = 1
     for frame in _callers():
         level += 1
@@ -38,10 +38,10 @@ def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
 
 
 def is_one_of_many() -> bool:
-    """Tell whether a fit is made by what makes several, such as a search, and not by the user.
+    """Tell whether a fit is one of several, as in a search, and not called by the user.
 
-    A Pipeline that ends in the network makes one, and does not count. Estimators of others may
-    stand in between.
+    A Pipeline that ends in the network makes only one fit, and does not count. Estimators of other
+    packages may be in between.
     """
     files = [frame.f_code.co_filename for frame in _callers()]
     return any(

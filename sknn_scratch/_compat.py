@@ -1,7 +1,7 @@
-"""What differs between scikit-learn versions, or is not public there, in one place.
+"""All that differs between scikit-learn versions or is private there, in one place.
 
-Everything that the package takes from scikit-learn under a name that begins with an underscore, or
-that changed between the versions supported, is imported from here.
+The package imports from here whatever has a private name in scikit-learn, or has changed between
+the supported versions.
 """
 
 import inspect
@@ -29,7 +29,7 @@ except ImportError:  # scikit-learn < 1.9
     HAS_CALLBACKS = False
 
     class Task:
-        """Stand-in for a context, with the hooks that callbacks of this package use."""
+        """Stand-in for a callback context, with the hooks that callbacks of this package use."""
 
         parent = None
 
@@ -37,14 +37,14 @@ except ImportError:  # scikit-learn < 1.9
             self.task_name, self.callbacks = task_name, callbacks
 
         def subcontext(self, task_name: str) -> "Task":
-            """Return the task of an epoch, which nobody is told of."""
+            """Return the task of an epoch, which has no callbacks."""
             return Task(task_name)
 
         def call_on_fit_task_begin(self, **given: Any) -> None:
             """Do nothing."""
 
         def call_on_fit_task_end(self, *, estimator: Any, **given: Any) -> bool:
-            """Tell the callbacks that the task has ended; none of them ends training."""
+            """Tell the callbacks that the task has ended. None of them can end training."""
             for callback in self.callbacks:
                 callback.on_fit_task_end(estimator, self)
             return False
@@ -78,7 +78,7 @@ __all__ = [
     "num_samples",
 ]
 
-# From 1.8 on it refuses weights that are all zero, in words of its own.
+# From 1.8 on it refuses weights that are all zero, with its own message.
 _ZEROS_ALLOWED: dict[str, Any] = (
     {"allow_all_zero_weights": True}
     if "allow_all_zero_weights" in inspect.signature(_check_sample_weight).parameters
@@ -86,7 +86,7 @@ _ZEROS_ALLOWED: dict[str, Any] = (
 )
 
 
-#: Sum of weights up to which those of many calls can be added up.
+#: Largest sum of weights, so that the sums of many calls can still be added up.
 LARGEST_SUM = 1e300
 
 
@@ -98,8 +98,8 @@ def check_sample_weight(
     Raises
     ------
     ValueError
-        If there is not one weight a row, if one is negative or not finite, or if all are zero and
-        that is not allowed.
+        If there is not one weight per row, if one is negative or not finite, if all are zero and
+        ``allow_zeros`` is False, or if their sum is too large.
     """
     weights: NDArray = _check_sample_weight(sample_weight, X, dtype=np.float64, **_ZEROS_ALLOWED)
     if weights.min() < 0:
@@ -123,7 +123,7 @@ def accepts_sample_weight(scorer: Any) -> bool:
     """Tell whether a scorer of scikit-learn, or any callable, takes weights of the rows."""
     try:
         parameters = inspect.signature(getattr(scorer, "_score_func", scorer)).parameters
-    except ValueError:  # of what is not written in Python
+    except ValueError:  # it is not written in Python
         return False
     takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
     return takes_any or "sample_weight" in parameters

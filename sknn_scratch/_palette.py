@@ -1,8 +1,8 @@
 """Colours and shapes of all pictures, so that a class or a sign looks the same in each of them.
 
-Classes have the colours of Okabe and Ito ("Color Universal Design", 2008), which colour-blind
-readers tell apart, and a shape each. What has a sign is indigo where it is positive and red where
-it is negative; lines of negative weights are dashed, too.
+Each class has a shape, and a colour of Okabe and Ito ("Color Universal Design", 2008), which
+colour-blind readers can tell apart. Positive values are indigo, negative ones red; lines of
+negative weights are also dashed.
 """
 
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ class Shape(NamedTuple):
     marker: str
 
 
-#: On white and on dark ground.
+#: On a white and on a dark background.
 CLASS_COLORS = (
     ("#0072b2", "#4aa8e8"),
     ("#e69f00", "#f2b33d"),
@@ -50,12 +50,12 @@ NEGATIVE = ("#c23b2a", "#ff8a78")
 
 
 def class_color(i: int) -> str:
-    """Return the colour of the class with this number, on white ground."""
+    """Return the colour of class i on a white background."""
     return CLASS_COLORS[i % len(CLASS_COLORS)][0]
 
 
 def class_shape(i: int) -> Shape:
-    """Return the shape of the class with this number."""
+    """Return the shape of class i."""
     return SHAPES[i % len(SHAPES)]
 
 
@@ -66,36 +66,36 @@ def _blend(*colors: Any) -> Any:
 
 
 def sequential() -> Any:
-    """Return matplotlib's colormap from nothing, white, to much, indigo."""
+    """Return a matplotlib colormap from white (little) to indigo (much)."""
     return _blend(PAPER[0], POSITIVE[0])
 
 
 def diverging() -> Any:
-    """Return matplotlib's colormap from negative, red, over zero, white, to positive, indigo."""
+    """Return a matplotlib colormap from red (negative) over white (zero) to indigo (positive)."""
     return _blend(NEGATIVE[0], PAPER[0], POSITIVE[0])
 
 
 def curves(n: int) -> Any:
-    """Return colours of n curves, (n, 4), dark to light, so that they differ in grey as well."""
+    """Return colours for n curves, (n, 4), dark to light, so that they differ in grey as well."""
     shades = _blend(INK[0], POSITIVE[0], class_color(4))
     return shades(np.linspace(0, 1, n) if n > 1 else [0.5])
 
 
 def lines() -> Any:
-    """Return matplotlib's colormap of lines: as the diverging one, but to be seen near zero too."""
+    """Return a matplotlib colormap for lines: the diverging one, but visible near zero too."""
     pale = [_light(_light(color)) for color in (NEGATIVE[0], POSITIVE[0])]
     return _blend((0, NEGATIVE[0]), (0.5, pale[0]), (0.5, pale[1]), (1, POSITIVE[0]))
 
 
 def of_class(i: int) -> Any:
-    """Return matplotlib's colormap from white to the colour of a class."""
+    """Return a matplotlib colormap from white to the colour of class i."""
     return _blend(PAPER[0], class_color(i))
 
 
 def between_two() -> Any:
-    """Return matplotlib's colormap from the first class to the second, white where it is even.
+    """Return a matplotlib colormap from the first class to the second, white in the middle.
 
-    It is light, so that signs of the classes stand out on it.
+    It is light, so that the markers of the classes stand out on it.
     """
     return _blend(_light(class_color(0)), PAPER[0], _light(class_color(1)))
 
@@ -107,7 +107,7 @@ def _light(color: str) -> str:
 
 
 def css() -> str:
-    """Declare the colours as custom properties of CSS, for light and for dark."""
+    """Declare the colours as custom CSS properties, for the light and the dark scheme."""
     named = {"paper": PAPER, "ink": INK, "muted": MUTED, "positive": POSITIVE, "negative": NEGATIVE}
     named |= {f"class-{i}": pair for i, pair in enumerate(CLASS_COLORS)}
     light, dark = (

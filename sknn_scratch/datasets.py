@@ -1,4 +1,4 @@
-"""A table to try things on, as tables come: with words, and with gaps."""
+"""A table to try things on, with words (strings) and gaps (missing values)."""
 
 import csv
 from importlib.resources import files
@@ -7,33 +7,33 @@ from typing import Any
 import numpy as np
 from sklearn.utils import Bunch
 
-#: Columns of the table that are numbers.
+#: Numeric columns of the table.
 NUMBERS = ("bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g")
 
 
 def load_penguins(*, return_X_y: bool = False, as_frame: bool = False) -> Any:
-    """Load the penguins of the Palmer Archipelago.
+    """Load the penguins of the Palmer Archipelago (classification).
 
-    ==============   =========================================
-    Rows             344
-    Numbers          4, of which 8 cells are missing
-    Words            island; and sex, of which 11 are missing
-    Classes          Adelie (152), Chinstrap (68), Gentoo (124)
-    ==============   =========================================
+    ===================   ==========================================
+    Rows                  344
+    Numeric columns       4, in mm and g, with 8 missing values
+    Columns of strings    island; sex, with 11 missing values
+    Classes               Adelie (152), Chinstrap (68), Gentoo (124)
+    ===================   ==========================================
 
     Parameters
     ----------
     return_X_y : bool, default=False
-        Whether to return the pair (data, target) alone.
+        Whether to return the pair (data, target) only.
     as_frame : bool, default=False
-        Whether the data is a frame of pandas and the target a series; by default they are arrays,
-        the data of objects, with None in gaps.
+        Whether data is a pandas DataFrame and target a Series. Otherwise they are arrays; data
+        holds objects, with None for missing values.
 
     Returns
     -------
     data : Bunch
-        With the attributes data (344, 6), target (344,), feature_names, target_names and, as a
-        frame, frame. Or (data, target).
+        With the attributes data (344, 6), target (344,), feature_names and target_names, and frame
+        (a DataFrame of all columns, or None). With ``return_X_y=True``, the pair (data, target).
 
     Raises
     ------

@@ -1,8 +1,8 @@
 """Networks as ONNX graphs: importing this module teaches skl2onnx to convert the estimators.
 
-Afterwards ``skl2onnx.to_onnx`` converts them as it converts those of scikit-learn, alone, in a
-Pipeline or in a GridSearchCV, and the classifier with the same options: ``zipmap``,
-``output_class_labels`` and ``nocl``.
+Afterwards ``skl2onnx.to_onnx`` converts them like those of scikit-learn, alone, in a Pipeline or in
+a GridSearchCV. Classifiers take the usual options: ``zipmap``, ``output_class_labels`` and
+``nocl``.
 
 >>> import numpy as np
 >>> from onnxruntime import InferenceSession
@@ -18,8 +18,8 @@ Pipeline or in a GridSearchCV, and the classifier with the same options: ``zipma
 ['even', 'odd', 'odd', 'even']
 
 A graph computes in the type of its input: float64 for ``DoubleTensorType``, float32 for all others.
-Features are centred and scaled in float64 in any case, as in ``predict``, since a column that is
-far from zero loses its digits otherwise; and numbers are scaled back in float64, then rounded.
+It centres and scales features in float64 in any case, as ``predict`` does, or else a column far
+from zero would lose its digits. It also scales the numbers of a regressor back in float64.
 """
 
 from collections.abc import Sequence
@@ -53,7 +53,7 @@ except ImportError as error:
         'python -m pip install ".[onnx]"'
     ) from error
 
-#: Operators of each activation, the first of which takes z.
+#: Operators of each activation; the first one takes z.
 OPERATORS: dict[str, list[tuple[str, *tuple[float, ...]]]] = {
     "identity": [],
     "logistic": [("Sigmoid",)],
@@ -77,7 +77,7 @@ class Graph:
         return result
 
     def constant(self, value: ArrayLike, dtype: DTypeLike) -> str:
-        """Add a constant and return its name, of numbers or (dtype object) of strings."""
+        """Add a constant of numbers, or of strings (dtype object), and return its name."""
         array, name = np.asarray(value, dtype), self.scope.get_unique_variable_name("constant")
         flat = [text.encode() for text in array.ravel()] if array.dtype == object else array.ravel()
         self.container.add_initializer(
@@ -91,9 +91,9 @@ class Graph:
 
 
 def network_inputs(graph: Graph, clf: Any, inputs: Sequence[Any], dtype: DTypeLike) -> str:
-    """Map what a graph is given to what the first layer sees (see ``network/features.py``).
+    """Map the inputs of a graph to what the first layer sees (see ``network/features.py``).
 
-    It is given one variable with all columns, or several that have one column or more each.
+    The inputs are one variable with all columns, or several with one column or more each.
     """
     features = clf.network_.features
     layout, encoding = features.layout, features.encoding
@@ -155,7 +155,7 @@ def joined(graph: Graph, inputs: Sequence[Any], dtype: DTypeLike) -> str:
 
 
 def encoded(graph: Graph, encoding: PiecewiseLinear, which: Any, x: str) -> str:
-    """Encode numbers piecewise-linear, those that come of these encoded columns; a gap stays."""
+    """Encode numbers piecewise-linearly, for the given encoded columns; gaps stay NaN."""
 
     def constant(part: NDArray) -> str:
         return graph.constant(part[which], np.float64)
@@ -199,7 +199,7 @@ def _number(graph: Graph, j: int, name: str, type_: Any) -> str:
 
 
 def _codes(graph: Graph, clf: Any, j: int, name: str, type_: Any) -> str:
-    """Encode a column of categories; of words, the empty one is a gap."""
+    """Encode a categorical column; an empty string is a gap."""
     categories = clf._columns.categories[j]
     words = categories.kind == "words"
     if words != isinstance(type_, StringTensorType):
@@ -227,7 +227,7 @@ def _codes(graph: Graph, clf: Any, j: int, name: str, type_: Any) -> str:
 
 
 def _looked_up(graph: Graph, x: str, keys: list[Any], values: list[int]) -> str:
-    """Look values up, one for each key; of all others it is NO_LEVEL."""
+    """Look up the value of each key in x; all else becomes NO_LEVEL."""
     table: dict[str, Any] = {
         "keys_strings" if isinstance(keys[0], str) else "keys_floats": keys,
         "values_int64s": values,
@@ -237,7 +237,7 @@ def _looked_up(graph: Graph, x: str, keys: list[Any], values: list[int]) -> str:
 
 
 def outputs(graph: Graph, network: Network, a: str, dtype: DTypeLike) -> str:
-    """Compute the pre-activations of the outputs, for what the first layer sees."""
+    """Compute the pre-activations of the outputs from what the first layer sees."""
     for i, (W, b) in enumerate(zip(network.coefs, network.intercepts, strict=True)):
         if i:
             for operator, *constants in OPERATORS[network.architecture.activation]:
@@ -248,7 +248,7 @@ def outputs(graph: Graph, network: Network, a: str, dtype: DTypeLike) -> str:
 
 
 def _integers(graph: Graph, classes: Any) -> str:
-    """Add numbers of classes as a constant; ONNX has integers of 64 bits."""
+    """Add integer class labels as a constant; ONNX has integers of 64 bits."""
     limits = np.iinfo(np.int64)
     if any(not limits.min <= int(name) <= limits.max for name in classes):
         raise ValueError(
@@ -265,7 +265,7 @@ def type_of(operator: Any) -> type[np.floating]:
 
 
 def numbers_of_type(operator: Any, shape: list[int]) -> Any:
-    """Return skl2onnx's type of numbers of this shape, as a graph computes them."""
+    """Return the skl2onnx type of numbers of this shape, in the precision of the graph."""
     return (DoubleTensorType if type_of(operator) is np.float64 else FloatTensorType)(shape)
 
 
@@ -309,7 +309,7 @@ def convert_ensemble(scope: Any, operator: Any, container: Any) -> None:
 
 
 def write_labels(graph: Graph, operator: Any, clf: Any, probabilities: str, label: str) -> None:
-    """Write what turns probabilities into labels."""
+    """Write the nodes that turn probabilities into labels."""
     dtype = type_of(operator)
     if clf._task.is_multilabel:
         present = graph.node("Greater", probabilities, graph.constant(0.5, dtype))

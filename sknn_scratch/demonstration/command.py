@@ -23,7 +23,7 @@ from sknn_scratch.demonstration.experiments import (
 )
 from sknn_scratch.demonstration.pictures import PICTURES, save_pictures
 
-#: Name of the page, where none is given.
+#: Default name of the page.
 PAGE = "xor.html"
 
 
@@ -37,7 +37,7 @@ def write_page(run: XorRun, path: Path | None) -> Path:
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Read the command line; what cannot work ends the program here, with exit code 2."""
+    """Parse the command line; arguments that cannot work end the program with exit code 2."""
     parser = argparse.ArgumentParser(
         prog="python -m sknn_scratch",
         description="Train the tutorial post's network on XOR, compare ScratchMLPClassifier with "
@@ -105,7 +105,7 @@ def check_page(path: Path) -> None:
 
 
 def check_plots(directory: Path) -> None:
-    """Make sure that pictures can be drawn, and written to the directory, made if need be.
+    """Check that pictures can be drawn and written; make the directory if it does not exist.
 
     Raises
     ------
@@ -123,7 +123,7 @@ def check_plots(directory: Path) -> None:
         ) from error
     try:
         directory.mkdir(exist_ok=True)
-        # Permission bits do not tell of a read-only disk: write to know.
+        # Permission bits do not tell of a read-only disk: try to write.
         with tempfile.TemporaryFile(dir=directory):
             pass
     except FileExistsError as error:

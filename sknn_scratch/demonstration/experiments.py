@@ -1,4 +1,4 @@
-"""What the demonstration does and prints: XOR, tables as they come, and a search."""
+"""What the demonstration does and prints: XOR, raw tables, a search, and numbers to predict."""
 
 import time
 import warnings
@@ -84,17 +84,17 @@ def print_xor(run: XorRun) -> None:
 
 
 class Table(NamedTuple):
-    """Rows of a table, as they came."""
+    """Rows of a table, as they were read."""
 
     name: str
     X: Any
     y: NDArray
     words: Sequence[int] = ()
-    """Columns of words, in which there may be gaps, as in those of numbers."""
+    """Indices of the columns of words. Any column may have gaps."""
 
 
 class Result(NamedTuple):
-    """What cross-validation of one model on one table came to."""
+    """Result of cross-validating one model on one table."""
 
     table: str
     model: str
@@ -126,7 +126,7 @@ def load_table(name: str) -> Table:
 def contenders(table: Table, seed: int) -> dict[str, Any]:
     """Return the models to compare on a table, with their defaults, by name.
 
-    MLPClassifier takes no words and no gaps: there it needs more steps before it.
+    MLPClassifier takes neither words nor gaps: on such tables it needs more steps before it.
     """
     ours, theirs = ScratchMLPClassifier(random_state=seed), MLPClassifier(random_state=seed)
     if not table.words:
@@ -143,19 +143,19 @@ def contenders(table: Table, seed: int) -> dict[str, Any]:
 def brier_score(y: NDArray, probabilities: NDArray) -> float:
     """Compute the mean squared error of the probabilities; with more than two classes, summed.
 
-    y holds the numbers of the columns of probabilities (n, n_classes).
+    y holds the class indices, (n,), for probabilities (n, n_classes).
     """
     squares = (probabilities - np.eye(probabilities.shape[1])[y]) ** 2
     return float(squares.sum(axis=1).mean() / (2 if probabilities.shape[1] == 2 else 1))
 
 
 def minus_brier_score(model: Any, X: Any, y: NDArray) -> float:
-    """Score a model, for scikit-learn 1.6 too, whose own Brier score is for two classes only."""
+    """Score a model by minus the Brier score; that of scikit-learn 1.6 is for two classes only."""
     return -brier_score(y, model.predict_proba(X))
 
 
 def folds(seed: int) -> StratifiedKFold:
-    """Return the folds of all that is cross-validated here."""
+    """Return the folds of each cross-validation here."""
     return StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
 
 
@@ -176,10 +176,10 @@ def compare(table: Table, seed: int) -> list[Result]:
 
 @contextmanager
 def counted_warnings() -> Iterator[list[Any]]:
-    """Collect ConvergenceWarnings in a list instead of showing them; others are shown.
+    """Collect ConvergenceWarnings in a list instead of showing them; show the others.
 
-    On one BLAS thread: products as small as these only lose by sharing the work, and all models are
-    to run under the same conditions.
+    It also limits BLAS to one thread: sharing products as small as these only costs time, and all
+    models should run under the same conditions.
     """
     kept: list[Any] = []
     with warnings.catch_warnings(record=True) as caught, threadpool_limits(limits=1):
@@ -193,14 +193,14 @@ def counted_warnings() -> Iterator[list[Any]]:
 
 
 def print_heading_of_tables() -> None:
-    """Print what is compared."""
+    """Print the heading of the comparison."""
     print(f"2. Tables as they come: defaults, means over {FOLDS} folds, one thread")
     print()
     print(f"   {'table':<13}   {'model':<29}    Brier    accuracy   seconds of a fit")
 
 
 def print_table(results: Sequence[Result]) -> None:
-    """Print the models on one table, and which of them has the least Brier score."""
+    """Print the results on one table, and mark the lowest Brier score."""
     least = min(one.brier for one in results)
     for i, one in enumerate(results):
         print(
@@ -211,7 +211,7 @@ def print_table(results: Sequence[Result]) -> None:
 
 
 def print_notes_on_tables(results: Sequence[Result]) -> None:
-    """Print what the columns are, and how many fits did not converge."""
+    """Explain the columns of results, and print how many fits did not converge."""
     print("   The Brier score is the mean squared error of the probabilities; * marks the lowest.")
     if any(one.model.startswith("4 steps") for one in results):
         print(
@@ -229,12 +229,12 @@ def print_notes_on_tables(results: Sequence[Result]) -> None:
 
 
 class SearchReport(NamedTuple):
-    """A search, and how long it took."""
+    """A search, and its duration."""
 
     way: str
     search: GridSearchCV
     seconds: float
-    """Wall time, the fit of the best candidate to all rows included."""
+    """Wall time, including the fit of the best candidate to all rows."""
 
 
 def run_search(table: Table, seed: int, *, stacked: bool) -> SearchReport:
@@ -259,7 +259,7 @@ def run_search(table: Table, seed: int, *, stacked: bool) -> SearchReport:
 
 
 def print_search(table: Table, reports: Sequence[SearchReport]) -> None:
-    """Print the candidates, the best first, and how long each way took."""
+    """Print the candidates, the best first, and the duration of each way."""
     rows, columns = table.X.shape
     print(f"3. Grid search on {table.name}: {rows} rows, {columns} columns as they come,")
     print(f"   chosen by the Brier score in {FOLDS} folds")
@@ -298,7 +298,7 @@ def score_grid(search: GridSearchCV) -> NDArray:
 
 
 def print_numbers(seed: int) -> None:
-    """Fit both regressors as they come, and print how good they are on rows held out."""
+    """Fit both regressors with their defaults, and print their scores on held-out rows."""
     X, y = load_diabetes(return_X_y=True)
     X, X_held_out, y, y_held_out = train_test_split(X, y, random_state=seed)
     print(f"4. A number to predict: diabetes, {len(y)} rows, {len(X_held_out)} more held out")

@@ -1,4 +1,4 @@
-"""Pictures of what the demonstration found, by matplotlib, which is imported to draw them."""
+"""Pictures of the results of the demonstration. matplotlib is imported only to draw them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.image import AxesImage
 
-#: Their files.
+#: Names of the files.
 PICTURES = ("xor.png", "tables.png", "grid_search.png")
 
 

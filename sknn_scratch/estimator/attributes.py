@@ -1,4 +1,4 @@
-"""Fitted attributes that are read off the fitted network."""
+"""Fitted attributes that are read from the fitted network."""
 
 from dataclasses import replace
 from typing import Any
@@ -48,7 +48,7 @@ class NetworkAttributes:
 
     @property
     def n_layers_(self) -> int:
-        """Layers, those of inputs and outputs included."""
+        """Number of layers, including inputs and outputs."""
         return self._read("n_layers_", lambda network: len(network.architecture.sizes))
 
     @n_layers_.setter
@@ -57,7 +57,7 @@ class NetworkAttributes:
 
     @property
     def n_outputs_(self) -> int:
-        """Outputs of the network."""
+        """Number of outputs of the network."""
         return self._read("n_outputs_", lambda network: network.architecture.sizes[-1])
 
     @n_outputs_.setter
@@ -66,7 +66,7 @@ class NetworkAttributes:
 
     @property
     def out_activation_(self) -> str:
-        """Function of the outputs."""
+        """Activation function of the outputs."""
         return self._read("out_activation_", lambda network: network.architecture.output)
 
     @out_activation_.setter
@@ -84,7 +84,7 @@ class NetworkAttributes:
         return self._read("scale_", lambda network: network.features.scale)
 
     def _read(self, name: str, part: Any) -> Any:
-        """Read an attribute off the fitted network, or else what was assigned to it."""
+        """Read an attribute from the fitted network, or else the value assigned to it."""
         if self.__sklearn_is_fitted__():
             return part(self.network_)
         try:

@@ -1,4 +1,4 @@
-"""What every estimator here does: validate, plan, train, adopt, report; and predict."""
+"""What both estimators do: validate, plan, train, adopt, report; and predict."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -36,10 +36,10 @@ from sknn_scratch.estimator.rows import Table, check_alike
 from sknn_scratch.estimator.task import Task
 from sknn_scratch.network.activations import ACTIVATIONS
 
-#: What X may come as without being converted.
+#: Types of X that need no conversion.
 FLOATS = (np.float64, np.float32)
 
-#: Settings that make an estimator that of scikit-learn with its defaults, but for the loss.
+#: Settings that make an estimator scikit-learn's with its defaults, except for the loss.
 MLP_SETTINGS: dict[str, Any] = {
     "hidden_layer_sizes": (100,),
     "activation": "relu",
@@ -55,12 +55,12 @@ MLP_SETTINGS: dict[str, Any] = {
     "max_iter": 200,
 }
 
-#: Finds the task of y, given the weights of the rows and the task of the fit that goes on, or None.
+#: Finds the task of y, given row weights and the task of the fit to continue, or None.
 FindTask = Callable[[NDArray, NDArray | None, Any], Task]
 
 
 def solver_is_stochastic(estimator: Any) -> bool:
-    """Tell whether there is partial_fit; if not, an AttributeError says why."""
+    """Tell whether partial_fit is available; if not, raise an AttributeError that says why."""
     if estimator.solver == "lbfgs":
         raise AttributeError(
             "partial_fit is not available with solver='lbfgs', which looks at all rows at once. "
@@ -72,9 +72,9 @@ def solver_is_stochastic(estimator: Any) -> bool:
 class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
     """Base of the estimators.
 
-    A fit works on a copy of the estimator, and takes its place when it has succeeded: in one
-    assignment, so that a fit that fails leaves all as it was, and another thread that predicts
-    meanwhile sees the old network or the new one.
+    A fit works on a copy of the estimator. When it has succeeded, the copy's attributes replace the
+    estimator's in one assignment. So a fit that fails leaves everything as it was, and another
+    thread that predicts meanwhile sees the old network or the new one.
     """
 
     _task: Task
@@ -138,15 +138,15 @@ class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
     # ------------------------------------------------------------ what an estimator adds
 
     def _find_task(self, y: NDArray, weight: NDArray | None, before: Any) -> Task:
-        """Find the task of y; or check that y is of the task of the fit that goes on."""
+        """Find the task of y, or check that y suits the task of the fit that continues."""
         raise NotImplementedError
 
     def _checked_targets(self, y: NDArray) -> NDArray:
-        """Return y, one column as an array (n,), in the type that the task wants."""
+        """Return y in the type that the task needs; one column is an array (n,)."""
         return y
 
     def _class_weights(self, y: NDArray, weight: NDArray | None) -> NDArray | None:
-        """Weigh rows, which have these weights, by their classes: (n,), (n, n_labels) or None."""
+        """Weight rows by their classes, given row weights: (n,), (n, n_labels) or None."""
         return None
 
     # ------------------------------------------------------------ fit
@@ -169,15 +169,15 @@ class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Inputs.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            What to predict. Of a classifier: class labels (numbers, strings, booleans), or an
-            indicator matrix (multilabel). Of a regressor: numbers.
+            Targets. For a classifier: class labels (numbers, strings, booleans), or an indicator
+            matrix (multilabel). For a regressor: numbers.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows; by default all are equal.
         X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
-            Inputs of validation rows of your own, in place of rows set aside from X. A Pipeline
-            hands them on as they are, unless it is made with ``transform_input=["X_val"]``.
+            Inputs of validation rows of your own, used instead of rows held out from X. A Pipeline
+            passes them on untransformed, unless it is made with ``transform_input=["X_val"]``.
         y_val : array-like of shape (n_val,) or (n_val, n_outputs), default=None
-            What they should be predicted as: of the classes, or with the columns, that y has.
+            Their targets, with classes that occur in y, or with the same columns.
         sample_weight_val : array-like of shape (n_val,), default=None
             Their weights.
 
@@ -189,8 +189,9 @@ class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
         Raises
         ------
         ValueError
-            If a parameter, X, y or sample_weight is not what it should be, or if training
-            overflows.
+            If a parameter, X, y or sample_weight is not valid, or if training overflows.
+        TypeError
+            If a column of X is neither numeric nor categorical, such as dates.
 
         Warns
         -----
@@ -198,16 +199,16 @@ class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
             If ``max_iter`` ended training before it had converged, or if the network ended up no
             better than one that always predicts the mean of y, or the frequencies of its classes.
         UserWarning
-            If X_val looks as if it had not been transformed as X was; if the user interrupted
-            training (Ctrl-C), where what was learnt until then is kept. A fit inside a search or
-            another estimator that makes many ends with KeyboardInterrupt.
+            If X_val seems not to have been transformed as X was; or if the user interrupted
+            training (Ctrl-C), in which case what was learnt so far is kept. Inside a search or
+            another estimator that makes many fits, Ctrl-C raises KeyboardInterrupt instead.
         """
         mode = Mode(again=self.warm_start and self.__sklearn_is_fitted__())
         validation = X_val, y_val, sample_weight_val
         return self._fit(mode, self._find_task, X, y, sample_weight, validation)
 
     def _partial_fit(self, find_task: FindTask, X: Any, y: Any, sample_weight: Any) -> Self:
-        """Go on training for one epoch over the given rows, whose task is found so."""
+        """Train for one more epoch, on the given rows, with the task that find_task finds."""
         if self.early_stopping is True:
             raise ValueError(
                 "partial_fit does not support early_stopping=True: it trains one epoch, on rows "
@@ -270,7 +271,7 @@ class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
         return self._weighted(X, y, weight, allow_zeros=mode.partial)
 
     def _data(self, table: Table, held_out: Table | None, fit: Fit) -> dict[str, Any]:
-        """Return all that a fit depends on, but for parameters."""
+        """Return all that a fit depends on, except for parameters."""
         levels = [] if self._columns is None else self._columns.categories
         return {
             **table._asdict(),
@@ -280,10 +281,9 @@ class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
         }
 
     def _copy(self) -> Self:
-        """Return the estimator as it is now: what is fitted is replaced in it, and never changed.
+        """Return a shallow copy of the estimator. A fit replaces attributes, and changes none.
 
-        A plain copy of the attributes: ``copy.copy`` takes several times as long as predicting one
-        row.
+        ``copy.copy`` takes several times as long as predicting one row.
         """
         return self._with(self.__dict__)
 
@@ -306,7 +306,7 @@ class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
             multi_output=True,
             # Features are scaled in the type they come in.
             dtype=FLOATS if self.dtype is None or self.scale_features else self.dtype,
-            # A copy of what comes column by column is made anyway if features are scaled.
+            # If features are scaled, a column-major X is copied anyway.
             order=None if self.scale_features else "C",
         )
         if issparse(y):  # targets are dense
@@ -328,7 +328,7 @@ class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
             except (TypeError, ValueError, IndexError):  # pyarrow raises the last one
                 if not (is_frame(X) or has_objects(X)):
                     raise
-                # What is no number is named; of what is, the gaps may have been of another kind.
+                # Raises an error that names a column without numbers. Else only its gaps were odd.
                 numbers = [column.numbers() for column in columns_of(X)]
                 if is_frame(X) or not len(X):
                     raise
@@ -339,9 +339,9 @@ class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
     def _weighted(
         self, X: NDArray, y: NDArray, weight: NDArray | None, *, allow_zeros: bool = False
     ) -> Table:
-        """Give validated rows their weights, those of their classes included.
+        """Give validated rows their weights, including those of their classes.
 
-        With ``allow_zeros``, all rows may be of classes without a weight.
+        With ``allow_zeros``, all rows may be of classes of weight zero.
         """
         by_class = self._class_weights(y, weight)
         if by_class is None:
@@ -373,7 +373,7 @@ class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
     # ------------------------------------------------------------ predict
 
     def predict(self, X: ArrayLike) -> NDArray:
-        """Predict class labels, or numbers.
+        """Predict class labels or numbers.
 
         Parameters
         ----------
@@ -383,22 +383,24 @@ class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
         Returns
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            Of a classifier: the most probable class of each row; for multilabel, 1 where the
-            probability is over one half. Of a regressor: numbers in the unit that y had.
+            From a classifier: the most probable class of each row; for multilabel y, an indicator
+            matrix of the labels whose probability is above one half. From a regressor: numbers in
+            the unit of y.
 
         Raises
         ------
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If X has other columns than in fit, or values that are not finite.
+            If X has other columns than in fit, infinite values, or missing values that are not
+            allowed.
         """
         now = self._copy()
         X = now._checked(X)
         return now._task.decode(now.network_.outputs(X))
 
     def _checked(self, X: Any) -> Any:
-        """Validate X, unless it is a finite array of floats that fits, which would not change it.
+        """Validate X, unless it is a finite array of floats that needs no change.
 
         Validation takes several times as long as predicting one row.
         """
@@ -411,7 +413,7 @@ class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
             and not hasattr(self, "feature_names_in_")
             and self._columns is None
         ):
-            # Of values that are all finite the sum may overflow: then validation has the last word.
+            # The sum of finite values may overflow: then validation decides.
             with np.errstate(over="ignore"):
                 if math.isfinite(X.sum()):
                     return X
@@ -419,9 +421,9 @@ class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
         return self._table(as_table(X), reset=False, dtype=FLOATS)
 
     def hidden_activations(self, X: ArrayLike) -> list[NDArray]:
-        """Compute the activations of the hidden units: what the network makes of X on its way.
+        """Compute the activations of the hidden units.
 
-        They serve as features of another model, or to see what a unit responds to.
+        Use them as features for another model, or to see what a unit responds to.
 
         Parameters
         ----------
@@ -431,14 +433,15 @@ class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
         Returns
         -------
         activations : list of ndarray of shape (n_samples, n_units)
-            One array a hidden layer, the first of them first.
+            One array per hidden layer, from the first to the last.
 
         Raises
         ------
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If X has other columns than in fit, or values that are not finite.
+            If X has other columns than in fit, infinite values, or missing values that are not
+            allowed.
         """
         now = self._copy()
         X = now._checked(X)
@@ -446,23 +449,17 @@ class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
 
     @property
     def input_names_(self) -> NDArray:
-        """Names of the inputs of the network, (n_inputs,), one for each row of ``coefs_[0]``.
-
-        An input is called as its column; that of a level "column_level", as by OneHotEncoder, of a
-        gap among categories "column_nan", of levels that share one "column_infrequent_sklearn"; and
-        that of the gaps in a column of numbers "missingindicator_column", and that of a bin of the
-        piecewise-linear encoding "column_bin1". Without names, columns are called x0, x1 and so on.
-        """
+        """Names of the inputs of the network, (n_inputs,), one for each row of ``coefs_[0]``."""
         features = self._read("input_names_", lambda network: network.features)
         default = [f"x{j}" for j in range(self.n_features_in_)]
         names = np.asarray(getattr(self, "feature_names_in_", default), dtype=object)
         return input_names(names, self._columns, features)
 
     def __sklearn_tags__(self) -> Tags:
-        """Tell scikit-learn what this estimator can do: sparse X, categories, and gaps.
+        """Tell scikit-learn what this estimator supports: sparse X, categories, missing values.
 
-        Not ``string``: scikit-learn takes that for a promise not to look into the cells, and its
-        own encoders do not make it.
+        It does not set ``string``: scikit-learn takes that for a promise not to look into the
+        cells, which its own encoders do not make either.
         """
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True

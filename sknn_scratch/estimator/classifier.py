@@ -23,16 +23,17 @@ MLP_CLASSIFIER_SETTINGS: Mapping[str, Any] = MappingProxyType({**MLP_SETTINGS, "
 class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
     r"""Multilayer perceptron of sigmoid units, trained by backpropagation of the squared error.
 
-    Features are scaled inside (``scale_features``). Then each layer computes
-    :math:`a_{l+1} = f(a_l W_l + b_l)`; the outputs are one sigmoid (two classes), a softmax (more
-    classes) or one sigmoid a label (multilabel). With the default loss, training minimises the
-    Brier score of the probabilities
+    The columns of X may hold numbers, strings, booleans, categories and missing values. They are
+    encoded and scaled inside (``categorical_features``, ``scale_features``). Then each layer
+    computes :math:`a_{l+1} = f(a_l W_l + b_l)`; the outputs are one sigmoid (two classes), a
+    softmax (more classes) or one sigmoid per label (multilabel). With the default loss, training
+    minimises the Brier score of the probabilities
 
     .. math:: \frac1n \sum_i \sum_c (p_{ic} - y_{ic})^2 + \frac{\alpha}{2n} \sum_l |W_l|^2 ,
 
-    with some of the log loss where classes are not even (see ``loss``).
+    plus some of the log loss where classes are imbalanced (see ``loss``).
 
-    Parameters, methods and attributes are those of
+    It has all parameters, methods and attributes of
     :class:`sklearn.neural_network.MLPClassifier`, and a few more. With the settings in
     ``sknn_scratch.MLP_CLASSIFIER_SETTINGS``, the same ``random_state`` gives the same network as
     ``MLPClassifier()``, up to rounding.
@@ -82,10 +83,10 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
 
         - "squared_error": the squared error of the probabilities (the Brier score).
         - "log_loss": their cross-entropy.
-        - "guarded_squared_error": the squared error and some of the log loss, so that no class is
-          given up because it is rare, or in favour of another: (1 - 2 f)**2 / 4 of it with two
-          classes or for each label, where f is its frequency; 1/2 - 2 m (1 - m) with more classes,
-          where m is the frequency of the rarest.
+        - "guarded_squared_error": the squared error plus a fraction of the log loss, so that
+          training gives no class up because it is rare, or in favour of another. The fraction is
+          (1 - 2 f)**2 / 4 with two classes or for each label, where f is its frequency, and
+          1/2 - 2 m (1 - m) with more classes, where m is the frequency of the rarest.
     class_weight : "balanced", dict, list of dict or None, default=None
         Weights of the classes, which multiply ``sample_weight``. "balanced" makes them inversely
         proportional to the class frequencies among the rows of nonzero weight, for multilabel y
@@ -116,14 +117,15 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
     shuffle : bool, default=True
         Whether to shuffle the rows before each epoch.
     learning_rate : {"constant", "invscaling", "adaptive", "cosine"}, default="cosine"
-        How the learning rate goes on from ``learning_rate_init``.
+        How the learning rate changes from ``learning_rate_init`` on.
 
-        - "constant": it stays.
-        - "invscaling" (sgd only): divided by ``(t_ + 1) ** power_t`` after each epoch.
-        - "adaptive" (sgd only): divided by 5 each time that training stalls.
-        - "cosine": half a cosine wave, down to zero at ``max_iter``. Training does not stop on a
-          plateau then, unless ``early_stopping`` is set. ``partial_fit`` has no planned end, and
-          goes on at ``learning_rate_init``.
+        - "constant": it stays the same.
+        - "invscaling" (sgd only): before each epoch, it is ``learning_rate_init`` divided by
+          ``(t_ + 1) ** power_t``.
+        - "adaptive" (sgd only): it is divided by 5 each time training stalls.
+        - "cosine": it falls along half a cosine wave to zero at ``max_iter``. Training does not
+          stop on a plateau then, unless ``early_stopping`` is set. ``partial_fit`` has no planned
+          end, and stays at ``learning_rate_init``.
     learning_rate_init : float or "auto", default="auto"
         Initial learning rate. "auto" is 0.01 for "adam" and 0.1 for "sgd", times 40 / n_units below
         40 hidden units. Where ``max_iter`` allows "adam" fewer updates than "auto" would at least,
@@ -228,6 +230,13 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
         Number of columns of X.
     feature_names_in_ : ndarray of shape (n_features,)
         Names of the columns, if all are strings.
+    input_names_ : ndarray of shape (n_inputs,)
+        Names of the inputs of the network, one for each row of ``coefs_[0]``. An input is named
+        after its column; that of a level "column_level", as in OneHotEncoder, that of missing
+        values among categories "column_nan", that of levels that share one
+        "column_infrequent_sklearn", that of missing values among numbers
+        "missingindicator_column", and that of a bin of the piecewise-linear encoding
+        "column_bin1". Without names, columns are called x0, x1 and so on.
 
     See Also
     --------
@@ -244,8 +253,8 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
 
     _task: Classification
 
-    # In a notebook scikit-learn describes parameters only beside a link to documentation. There is
-    # no page on the web to link to, so the link stays within the notebook.
+    # In a notebook, scikit-learn describes parameters only next to a link to documentation. There
+    # is no page on the web to link to, so the link stays within the notebook.
     _doc_link_module = "sknn_scratch"
     _doc_link_template = "#{estimator_name}"
 
@@ -342,18 +351,18 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
         sample_weight: ArrayLike | None = None,
         classes: ArrayLike | None = None,
     ) -> Self:
-        """Go on training for one epoch over the given rows.
+        """Train for one more epoch, on the given rows.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Inputs.
         y : array-like of shape (n_samples,) or (n_samples, n_labels)
-            Class labels; not all classes need to occur.
+            Class labels. Not all classes need to occur.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows.
         classes : array-like of shape (n_classes,), default=None
-            All classes that will ever come; needed in the first call, and only there.
+            All classes that can occur in any call; required in the first call, and only there.
 
         Returns
         -------
@@ -363,9 +372,9 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
         Raises
         ------
         ValueError
-            As :meth:`fit`; if ``classes`` is missing in the first call or not the same later; if y
-            has other classes; if ``early_stopping`` is set, as there is nothing to stop; if
-            ``class_weight`` is "balanced", which cannot be told from a part of the rows.
+            As in :meth:`fit`; if ``classes`` is missing in the first call, or differs later; if y
+            has other classes; if ``early_stopping=True``, as there is nothing to stop; if
+            ``class_weight="balanced"``, as one part of the rows does not tell class frequencies.
         """
         if isinstance(self.class_weight, str):
             raise ValueError(
@@ -391,22 +400,23 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
         Returns
         -------
         p : ndarray of shape (n_samples, n_classes)
-            Probability of each class, in the order of ``classes_``; rows sum to one, but for
-            multilabel, where each column is the probability of its label.
+            Probability of each class, in the order of ``classes_``. Rows sum to one; for multilabel
+            y, each column is the probability of its label instead.
 
         Raises
         ------
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If X has other columns than in fit, or values that are not finite.
+            If X has other columns than in fit, infinite values, or missing values that are not
+            allowed.
         """
         now = self._copy()
         X = now._checked(X)
         return now.network_.probabilities(X)
 
     def predict_log_proba(self, X: ArrayLike) -> NDArray:
-        """Predict logarithms of class probabilities, also where those round to 0.
+        """Predict logarithms of class probabilities.
 
         Parameters
         ----------
@@ -416,15 +426,16 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
         Returns
         -------
         log_p : ndarray of shape (n_samples, n_classes)
-            Natural logarithm of :meth:`predict_proba`; where a probability is too small for a
-            floating-point number, the logarithm of what it would be. So it is never infinite.
+            Natural logarithm of :meth:`predict_proba`. It is finite even where the probability
+            is too small for a floating-point number and rounds to 0.
 
         Raises
         ------
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If X has other columns than in fit, or values that are not finite.
+            If X has other columns than in fit, infinite values, or missing values that are not
+            allowed.
         """
         now = self._copy()
         X = now._checked(X)

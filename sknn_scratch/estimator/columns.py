@@ -1,7 +1,7 @@
-"""Columns of a table as it comes: which are numbers, which are categories, and where gaps are.
+"""Columns of a raw table: which are numeric, which are categorical, and where values are missing.
 
-:class:`Columns` turns a table into one array of numbers: gaps are NaN, and the values of a column
-of categories become the codes of its levels (see ``network/levels.py``).
+:class:`Columns` turns a table into one array of numbers: gaps (missing values) are NaN, and the
+values of a categorical column become the codes of its levels (see ``network/levels.py``).
 """
 
 import math
@@ -21,16 +21,16 @@ from sklearn.preprocessing import OrdinalEncoder
 from sknn_scratch.network.features import FeatureMap
 from sknn_scratch.network.levels import GAP, NO_LEVEL, LevelCodes, Levels
 
-#: What the values of a column are. "nothing": there are only gaps.
+#: What the values of a column are; "nothing" if all are missing.
 Kind = Literal["numbers", "words", "truth values", "nothing"]
 
-#: Beginnings of the names that pandas, polars and pyarrow give to types of numbers.
+#: How pandas, polars and pyarrow begin the names of numeric types.
 NUMBER_TYPES = ("int", "uint", "float", "double", "halffloat", "sparse[")
 
-#: And to types of categories.
+#: How they begin the names of categorical types.
 CATEGORY_TYPES = ("category", "categorical", "enum", "dictionary")
 
-#: Name of the level of all that are infrequent, as scikit-learn's OneHotEncoder has it.
+#: Name of the input that infrequent levels share, as in scikit-learn's OneHotEncoder.
 INFREQUENT = "infrequent_sklearn"
 
 DATES = "Make numbers of it, such as the year, the weekday or the days since a fixed date."
@@ -41,13 +41,13 @@ class Column(NamedTuple):
     """A column of a table."""
 
     name: str
-    """As messages call it."""
+    """Name or index, as in messages."""
     values: Any
     """A series of pandas or polars, an array of pyarrow, or an ndarray."""
 
     @property
     def type_name(self) -> str:
-        """Name of its type, in small letters."""
+        """Name of its type, in lower case."""
         return str(getattr(self.values, "dtype", getattr(self.values, "type", None))).lower()
 
     def array(self) -> NDArray:
@@ -58,7 +58,7 @@ class Column(NamedTuple):
         return values.to_numpy() if hasattr(values, "to_numpy") else values
 
     def objects(self) -> tuple[NDArray, NDArray]:
-        """Return its values as objects of Python, (n,), and which are missing."""
+        """Return its values as Python objects, (n,), and a mask of those that are missing."""
         array = self.array()
         objects = np.empty(len(array), dtype=object)
         objects[:] = list(array) if array.dtype.kind == "O" else array.tolist()
@@ -72,7 +72,9 @@ class Column(NamedTuple):
         Raises
         ------
         ValueError
-            If it holds something else.
+            If it holds words.
+        TypeError
+            If it holds anything else that is no number.
         """
         array = self.array()
         if array.dtype.kind in "biuf":
@@ -89,13 +91,13 @@ class Column(NamedTuple):
 
 
 def is_frame(X: Any) -> bool:
-    """Tell whether X is a frame of pandas, polars or pyarrow, whose columns have types."""
+    """Tell whether X is a data frame of pandas, polars or pyarrow, whose columns have types."""
     named = ("iloc", "get_columns", "column_names")
     return len(getattr(X, "shape", ())) == 2 and any(hasattr(X, name) for name in named)
 
 
 def columns_of(X: Any) -> list[Column]:
-    """Take a frame, or an array of objects, apart into columns."""
+    """Split a data frame, or an array of objects, into columns."""
     if hasattr(X, "iloc"):
         return [Column(repr(name), X.iloc[:, j]) for j, name in enumerate(X.columns)]
     if hasattr(X, "get_columns"):
@@ -106,18 +108,18 @@ def columns_of(X: Any) -> list[Column]:
 
 
 def as_table(X: Any) -> Any:
-    """Return X; of lists in which there are words or gaps, an array that keeps each value."""
+    """Return X; turn lists that hold words or gaps into an array of objects."""
     if not isinstance(X, list | tuple):
         return X
     try:
         array = np.asarray(X)
-    except ValueError:  # ragged: validation has the words for it
+    except ValueError:  # ragged: validation raises the error
         return X
     return np.array(X, dtype=object) if array.ndim == 2 and array.dtype.kind in "OU" else X
 
 
 def has_objects(X: Any) -> bool:
-    """Tell whether X is an array whose cells may be numbers, words and gaps."""
+    """Tell whether X is an array whose cells may be numbers, words or gaps."""
     return isinstance(X, np.ndarray) and X.ndim == 2 and X.dtype.kind in "OU"
 
 
@@ -129,12 +131,12 @@ def is_gap(value: Any) -> bool:
 
 
 def kind_of(column: Column, values: NDArray) -> Kind:
-    """Tell what the values of a column are, of which none is missing.
+    """Tell what kind the values of a column are, given those that are not missing.
 
     Raises
     ------
     TypeError
-        If they are neither numbers nor words nor truth values, or of several kinds.
+        If they are neither numbers, words nor truth values, or of several kinds.
     """
     kinds: set[Kind] = set()
     for type_ in {*map(type, values)}:
@@ -161,13 +163,13 @@ def kind_of(column: Column, values: NDArray) -> Kind:
 
 
 class Categories(NamedTuple):
-    """Levels of a column of categories."""
+    """Levels of a categorical column."""
 
     kind: Kind
     levels: list[Any]
     """In the order of their codes."""
     known: bool
-    """Whether the type of the column names them, also those that no row is of."""
+    """Whether the type of the column lists them, including those that no row has."""
 
 
 def _categories_of(column: Column, objects: NDArray, missing: NDArray) -> Categories:
@@ -183,16 +185,16 @@ def _categories_of(column: Column, objects: NDArray, missing: NDArray) -> Catego
 
 @dataclass(frozen=True, eq=False)
 class Columns:
-    """What the columns of a table are, and how it becomes an array of numbers.
+    """The kind of each column of a table, and how to turn the table into an array of numbers.
 
     Parameters
     ----------
     n : int
-        Columns of the table.
+        Number of columns of the table.
     categories : tuple of Categories or None
-        Of each column, what its categories are; None for numbers.
+        Levels of each column; None for a numeric one.
     encoder : OrdinalEncoder or None
-        Encodes the columns of categories, if there are any, but for gaps.
+        Encodes the categorical columns, apart from gaps; None if there are none.
     """
 
     n: int
@@ -201,12 +203,12 @@ class Columns:
 
     @classmethod
     def learn(cls, X: Any, chosen: NDArray | None) -> Self:
-        """Look at a table, in which the chosen columns are categories, or by None those of words.
+        """Learn the columns of a table: the chosen ones are categorical, with None those of words.
 
         Raises
         ------
         TypeError
-            If a column is neither of numbers nor of words, or of both.
+            If a column holds neither numbers nor words, or both.
         """
         columns, found, values = columns_of(X), [], []
         for j, column in enumerate(columns):
@@ -230,7 +232,7 @@ class Columns:
 
     @property
     def levels(self) -> Levels:
-        """Columns of categories, and their codes."""
+        """Categorical columns, and their codes."""
         return {
             j: LevelCodes(len(of.levels), of.known)
             for j, of in enumerate(self.categories)
@@ -243,7 +245,7 @@ class Columns:
         Raises
         ------
         TypeError, ValueError
-            If a column is of another kind than the table had that was looked at.
+            If a column is of another kind than in the table that was learnt from.
         """
         X = dense(X)
         parts: list[NDArray] = []
@@ -275,16 +277,20 @@ class Columns:
 
 
 def input_names(names: NDArray, columns: Columns | None, features: FeatureMap) -> NDArray:
-    """Name the inputs of the network, in the words of OneHotEncoder and MissingIndicator.
+    """Name the inputs of the network, as OneHotEncoder and MissingIndicator would.
 
     Parameters
     ----------
     names : ndarray of shape (n_features,)
         Names of the columns.
     columns : Columns or None
-        What they are.
+        Kinds and levels of the columns; None if all are numeric.
     features : FeatureMap
-        What they go through.
+        The map from columns to inputs.
+
+    Returns
+    -------
+    names : ndarray of shape (n_inputs,)
     """
     encoding, layout = features.encoding, features.layout
     source = np.arange(len(names)) if encoding is None else encoding.columns
@@ -313,7 +319,7 @@ def _as_objects(values: Sequence[Any]) -> NDArray:
 
 
 def _is_category(column: Column) -> bool:
-    """Tell whether a column is one of categories, by its type, or else by its values."""
+    """Tell whether a column is categorical, by its type, or else by its values."""
     name = column.type_name
     if name.startswith(CATEGORY_TYPES):
         return True
@@ -324,19 +330,19 @@ def _is_category(column: Column) -> bool:
 
 
 def learn_columns(X: Any, categorical_features: Any) -> Columns | None:
-    """Find out what the columns of X are; None for an array, or frame, of numbers.
+    """Learn the kinds and levels of the columns of X; None if all are numeric.
 
     Parameters
     ----------
-    X : {array-like, sparse matrix, frame} of shape (n_samples, n_features)
+    X : {array-like, sparse matrix, data frame} of shape (n_samples, n_features)
         A table.
     categorical_features : "from_dtype", None, or array-like of bool, int or str
-        Which columns are categories.
+        Which columns are categorical.
 
     Raises
     ------
     TypeError, ValueError
-        If a column is neither of numbers nor of words, or names are not unique; or if
+        If a column holds neither numbers nor words, if names are not unique, or if
         categorical_features does not fit X.
     """
     if is_frame(X):
@@ -349,7 +355,7 @@ def learn_columns(X: Any, categorical_features: Any) -> Columns | None:
             return None if plain else Columns.learn(X, None)
         return Columns.learn(X, None) if has_objects(X) else None
     if len(np.shape(X)) != 2:
-        return None  # validation has the words for it
+        return None  # validation raises the error
     chosen = _chosen(X, categorical_features)
     return Columns.learn(dense(X), chosen) if chosen.any() else None
 
@@ -365,7 +371,7 @@ def _check_unique(columns: list[Column]) -> None:
 
 
 def dense(X: Any) -> Any:
-    """Return X as a frame or an array that has columns.
+    """Return X as a data frame or a dense array.
 
     Raises
     ------
@@ -380,7 +386,7 @@ def dense(X: Any) -> Any:
 
 
 def _chosen(X: Any, categorical_features: Any) -> NDArray:
-    """Return which columns were chosen, (n_features,), by a mask, numbers or names."""
+    """Return a mask of the chosen columns, (n_features,), given a mask, indices or names."""
     n = np.shape(X)[1]
     given = np.asarray(categorical_features)
     allowed = f"a mask of {n} booleans, numbers from 0 to {n - 1}, or names of columns"
@@ -412,22 +418,22 @@ def _chosen(X: Any, categorical_features: Any) -> NDArray:
     return chosen
 
 
-#: No columns of categories.
+#: No categorical columns.
 NO_LEVELS: Levels = MappingProxyType({})
 
 
 def levels_of(columns: Columns | None) -> Levels:
-    """Return the columns of categories and their codes."""
+    """Return the categorical columns and their codes."""
     return NO_LEVELS if columns is None else columns.levels
 
 
 def check_gaps(X: Any, *, allowed: bool) -> None:
-    """Refuse gaps in X, validated, if they are not allowed, or if X is sparse.
+    """Refuse gaps in a validated X if they are not allowed, or if X is sparse.
 
     Raises
     ------
     ValueError
-        If there are any, naming the first column with one.
+        If there are any; it names the first column with one.
     """
     if allowed and not issparse(X):
         return

@@ -1,4 +1,4 @@
-"""Several networks that see a table in two ways, and whose probabilities are averaged."""
+"""An ensemble of networks that see a table in two ways, and whose probabilities are averaged."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -49,58 +49,59 @@ def _dtype_for(X: Any, dtype: Any) -> Any:
 
 
 class ScratchMLPEnsembleClassifier(ClassifierMixin, BaseEstimator):
-    """Several networks that see a table in two ways, and whose probabilities are averaged.
+    """Average the probabilities of several networks, which see a table in two ways.
 
-    Networks in turn see the columns as they are, and piecewise-linear encoded, which is nearer to
-    what trees see. Each way errs on other rows, so that their mean is better than either. Networks
-    that see the same are trained as one stack.
+    Networks alternately see the columns as they are and piecewise-linear encoded, which is nearer
+    to what trees see. The two views err on different rows, so that their mean is better than
+    either. Networks with the same view are trained as one stack.
 
     Parameters
     ----------
     n_networks : int, default=4
-        How many. The first, the third and so on see the columns as they are, the others encoded.
+        Number of networks. The first, the third and so on see the columns as they are, the others
+        see them encoded.
     hidden_layer_sizes : int or sequence of int, default=(200,)
-        Units of each hidden layer of a network that sees the columns as they are. One that sees
-        them encoded, and so has more inputs, has half as many.
+        Number of units in each hidden layer of a network that sees the columns as they are. One
+        that sees them encoded, and so has more inputs, has half as many.
     activation : {"identity", "logistic", "tanh", "relu"}, default="logistic"
-        Function of the hidden units.
+        Activation function of the hidden units.
     dtype : {"auto", "float32", "float64"}, NumPy type or None, default="auto"
-        What the networks are computed in. "auto" is float32, and for fewer than 256 rows, which
-        cost little, float64. None takes the type of X.
+        What the networks compute in. "auto" is float32, but float64 for fewer than 256 rows, which
+        cost little. None takes the type of X.
     categorical_features : "from_dtype", array-like or None, default="from_dtype"
-        Which columns are categories, as in :class:`ScratchMLPClassifier`.
+        Which columns are categorical, as in :class:`ScratchMLPClassifier`.
     n_bins : int, default=4
-        Bins of the encoding.
+        Number of bins of the piecewise-linear encoding.
     class_weight : "balanced", dict, list of dict or None, default=None
-        Weights of classes, which multiply ``sample_weight``.
+        Weights of the classes, as in :class:`ScratchMLPClassifier`.
     weight_decay : float or "auto", default="auto"
         Decoupled weight decay of each network.
     learning_rate_init : float or "auto", default="auto"
-        Learning rate at the start, of each network.
+        Initial learning rate of each network.
     max_iter : int or "auto", default="auto"
-        Epochs of each network.
+        Maximum number of epochs of each network.
     early_stopping : bool or "auto", default=False
-        Whether each network stops when its score on rows held out has not improved, and goes back
-        to its best epoch. Without validation rows of your own each sets others aside.
+        Whether each network stops when its validation score stalls, and returns to its best epoch.
+        Without validation rows of your own, each network holds out different rows.
     validation_fraction : float, default=0.1
-        Fraction of the rows that a network sets aside.
+        Fraction of the rows that each network holds out.
     scoring : str, callable or None, default=None
-        What the rows held out are scored by; None is accuracy.
-    random_state : int, RandomState or None, default=None
-        Source of the seeds of the networks.
+        The validation score, as in :class:`ScratchMLPClassifier`; None is the accuracy.
+    random_state : int, RandomState instance or None, default=None
+        Determines the seeds of the networks.
 
     Attributes
     ----------
     networks_ : list of ScratchMLPClassifier
         The networks, each a fitted classifier in its own right.
     classes_ : ndarray of shape (n_classes,)
-        Class labels; for several labels, the numbers of their columns.
+        Class labels; for multilabel y, the indices of its columns.
     n_iter_ : int
-        Epochs of the network that was trained longest.
+        Number of epochs of the network that was trained longest.
     n_features_in_ : int
-        Columns of X.
+        Number of columns of X.
     feature_names_in_ : ndarray of shape (n_features,)
-        Names of the columns, if X had any that are strings.
+        Names of the columns, if all are strings.
 
     See Also
     --------
@@ -108,10 +109,10 @@ class ScratchMLPEnsembleClassifier(ClassifierMixin, BaseEstimator):
 
     Notes
     -----
-    Fitting is done once and for all: there is neither ``warm_start`` nor ``partial_fit``, and
-    callbacks follow single networks only. Go on with those in ``networks_``.
+    There is neither ``warm_start`` nor ``partial_fit``, and callbacks follow single networks only.
+    To train on, use the networks in ``networks_``.
 
-    A sparse X, and a table without numbers, is seen as it is by all networks. Then they differ by
+    All networks see a sparse X, or a table without numeric columns, as it is. They then differ in
     their seeds alone.
 
     References
@@ -198,9 +199,9 @@ class ScratchMLPEnsembleClassifier(ClassifierMixin, BaseEstimator):
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows; by default all are equal.
         X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
-            Inputs of validation rows of your own, in place of rows set aside from X.
+            Inputs of validation rows of your own, used instead of rows held out from X.
         y_val : array-like of shape (n_val,) or (n_val, n_labels), default=None
-            Their labels, of the classes that y has.
+            Their labels. All classes must occur in y.
         sample_weight_val : array-like of shape (n_val,), default=None
             Their weights.
 
@@ -212,14 +213,15 @@ class ScratchMLPEnsembleClassifier(ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If a parameter, X, y or sample_weight is not what it should be, or if training
-            overflows.
+            If a parameter, X, y or sample_weight is not valid, or if training overflows.
+        TypeError
+            If a column of X is neither numeric nor categorical, such as dates.
 
         Warns
         -----
         ConvergenceWarning
-            If a network should have been trained longer, or ended up no better than the frequencies
-            of the classes.
+            If a network should have been trained longer, or ended up no better than always
+            predicting the frequencies of the classes.
         UserWarning
             If the user interrupted training (Ctrl-C). The networks that had begun are kept.
         """
@@ -261,7 +263,7 @@ class ScratchMLPEnsembleClassifier(ClassifierMixin, BaseEstimator):
     def _views(
         self, one: ScratchMLPClassifier, table: Table, held_out: Table | None
     ) -> list[tuple[ScratchMLPClassifier, Seen]]:
-        """Return the ways to see the table, each as an estimator and what it sees."""
+        """Return the views of the table, each as an estimator and what it sees."""
         mode = Mode(again=False)
         plain = one, see(one, one._task, table, held_out, mode)
         if self.n_networks == 1 or issparse(table.X):
@@ -288,12 +290,12 @@ class ScratchMLPEnsembleClassifier(ClassifierMixin, BaseEstimator):
 
     @property
     def n_iter_(self) -> int:
-        """Epochs of the network that was trained longest."""
+        """Number of epochs of the network that was trained longest."""
         return max(network.n_iter_ for network in self.networks_)
 
     @property
     def n_features_in_(self) -> int:
-        """Columns of X."""
+        """Number of columns of X."""
         n: int = self._first().n_features_in_
         return n
 
@@ -313,15 +315,15 @@ class ScratchMLPEnsembleClassifier(ClassifierMixin, BaseEstimator):
         Returns
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_labels)
-            Most probable class of each row; for several labels, 1 where the probability is over one
-            half.
+            Most probable class of each row; for multilabel y, an indicator matrix of the labels
+            whose probability is above one half.
 
         Raises
         ------
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If X has other columns than in fit, or values that are infinite.
+            If X has other columns than in fit, or infinite values.
         """
         first, p = self._mean(X)
         return first._task.most_probable(p)
@@ -337,20 +339,20 @@ class ScratchMLPEnsembleClassifier(ClassifierMixin, BaseEstimator):
         Returns
         -------
         p : ndarray of shape (n_samples, n_classes)
-            Probability of each class, in the order of ``classes_``; rows sum to one, but for
-            several labels, where each column is the probability of its label.
+            Probability of each class, in the order of ``classes_``. Rows sum to one; for multilabel
+            y, each column is the probability of its label instead.
 
         Raises
         ------
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If X has other columns than in fit, or values that are infinite.
+            If X has other columns than in fit, or infinite values.
         """
         return self._mean(X)[1]
 
     def predict_log_proba(self, X: ArrayLike) -> NDArray:
-        """Predict logarithms of class probabilities, also where those round to 0.
+        """Predict logarithms of class probabilities.
 
         Parameters
         ----------
@@ -360,14 +362,14 @@ class ScratchMLPEnsembleClassifier(ClassifierMixin, BaseEstimator):
         Returns
         -------
         log_p : ndarray of shape (n_samples, n_classes)
-            Natural logarithm of :meth:`predict_proba`; never infinite.
+            Natural logarithm of :meth:`predict_proba`. It is finite even where that rounds to 0.
 
         Raises
         ------
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If X has other columns than in fit, or values that are infinite.
+            If X has other columns than in fit, or infinite values.
         """
         networks, X = self._checked(X)
         found = [network.network_.log_probabilities(X).astype(np.float64) for network in networks]
@@ -394,7 +396,7 @@ class ScratchMLPEnsembleClassifier(ClassifierMixin, BaseEstimator):
         return "networks_" in self.__dict__
 
     def __sklearn_tags__(self) -> Tags:
-        """Tell scikit-learn what this estimator can do: what one network can."""
+        """Tell scikit-learn what this estimator supports: what a single network does."""
         tags = super().__sklearn_tags__()
         one = ScratchMLPClassifier().__sklearn_tags__()
         return replace(tags, input_tags=one.input_tags, classifier_tags=one.classifier_tags)

@@ -43,9 +43,9 @@ class Fit(NamedTuple):
     job: TrainingJob
     features: FeatureMap
     history: History
-    """What the rows have shown, in a stream together with all that came before."""
+    """Sums over the rows; in a stream, over all rows so far."""
     rng: np.random.RandomState
-    """Source of all that is random, which the job draws from, or from a copy."""
+    """Source of all random numbers. The job draws from it, or from a copy."""
 
 
 class Seen(NamedTuple):
@@ -53,13 +53,13 @@ class Seen(NamedTuple):
 
     scaling: StreamScaling
     rows: Rows
-    """Rows to learn from, of which some are set aside if it is to stop early without others."""
+    """Rows to learn from. Early stopping holds some of them out if there are no others."""
     validation: Rows | None
-    """Rows to hold out."""
+    """Validation rows of the user's own, or None."""
 
 
 def see(estimator: Any, task: Task, table: Table, validation: Table | None, mode: Mode) -> Seen:
-    """Find what the columns go through, and send rows through it. Nothing is random in that."""
+    """Learn the map from columns to inputs, and apply it. Draws no random numbers."""
     scaling = _scaling(estimator, table, mode)
     dtype = estimator.network_.dtype if mode.again else np.dtype(estimator.dtype or table.X.dtype)
     rows = rows_of(table, task, scaling.features, dtype)
@@ -73,13 +73,13 @@ def plan_fit(estimator: Any, task: Task, seen: Seen, mode: Mode) -> Fit:
     Parameters
     ----------
     estimator : estimator
-        Its parameters are read, and what is fitted if the fit goes on from that.
+        Its parameters are read, and its fitted attributes if the fit continues an earlier one.
     task : Task
-        What y asks for.
+        Task of y.
     seen : Seen
-        The rows; networks that see the same can share it.
+        The rows; networks with the same view can share it.
     mode : Mode
-        Whether the fit goes on from another, and whether it is one epoch of a stream.
+        Whether the fit continues another, and whether it is one epoch of a stream.
     """
     rng = check_random_state(estimator.random_state)
     scaling, rows, held_out = seen
@@ -145,7 +145,7 @@ def _first_theta(
     mode: Mode,
     rng: np.random.RandomState,
 ) -> NDArray:
-    """Return the parameters to start from: of a fit, assigned by hand, or drawn."""
+    """Return the parameters to start from: those of a fit, assigned by hand, or drawn."""
     assigned = getattr(estimator, "_assigned", {})
     if mode.again:
         fitted = estimator.network_
@@ -155,7 +155,7 @@ def _first_theta(
     weight, dtype = _weight_to_look_by(rows.table), rows.targets.dtype
     theta = initial_theta(network, estimator.init, rows.inputs, weight, rng, dtype)
     if features.layout is not None:
-        # A level that no row is of, so that nothing is learnt of it, must not count.
+        # Nothing is learnt about a level that no row has: give it weights of zero.
         levels = features.layout.level_inputs
         seen = rows.inputs[:, levels] if weight is None else rows.inputs[weight > 0][:, levels]
         layers_of(theta, network.sizes)[0].W[levels[~seen.any(axis=0)]] = 0
@@ -163,7 +163,7 @@ def _first_theta(
 
 
 def _scaling(estimator: Any, table: Table, mode: Mode) -> StreamScaling:
-    """Find what the columns go through: learnt from the rows, or as a fit had it."""
+    """Return the map from columns to inputs: learnt from the rows, or that of an earlier fit."""
     X, levels = table.X, levels_of(estimator._columns)
     scaled, n_bins = estimator.scale_features, bins_of(estimator, X)
     weight = table.sample_weight if mode.again else _weight_to_look_by(table)
@@ -181,7 +181,13 @@ def _scaling(estimator: Any, table: Table, mode: Mode) -> StreamScaling:
 
 
 def bins_of(estimator: Any, X: Any) -> int | None:
-    """Tell into how many bins numbers are encoded; None for none."""
+    """Return the number of bins that numbers are encoded in; None without encoding.
+
+    Raises
+    ------
+    TypeError
+        If X is sparse.
+    """
     if estimator.numerical_encoding is None:
         return None
     if issparse(X):
@@ -193,9 +199,9 @@ def bins_of(estimator: Any, X: Any) -> int | None:
 
 
 def _weight_to_look_by(table: Table) -> NDArray | None:
-    """Return the weights by which a new network looks at the columns; None if they are equal.
+    """Return the row weights for learning scale and start of a network; None if they are equal.
 
-    If the first part of a stream has no row with a weight, all there is to look at are these rows.
+    If no row in the first part of a stream has a weight, all rows count alike.
     """
     weight = table.sample_weight
     return None if weight is None or not weight.any() else weight
@@ -204,7 +210,7 @@ def _weight_to_look_by(table: Table) -> NDArray | None:
 def train(estimator: Any, fit: Fit) -> TrainingState:
     """Train the job of a fit, alone or with those of other threads."""
     if fit.job.sample_weight is not None and not fit.job.sample_weight.any():
-        # A part of a stream in which no class has a weight: nothing is learnt from it.
+        # Every row of this part of a stream has weight zero: there is nothing to learn.
         start, loss = fit.job.start, getattr(estimator, "loss_", math.nan)
         solver = start.solver or fit.job.solver.new_state(start.theta)
         return replace(start, solver=solver, loss=loss, stop_reason="max_iter")
@@ -212,7 +218,7 @@ def train(estimator: Any, fit: Fit) -> TrainingState:
         result = train_lbfgs(fit.job, estimator.tol, estimator.max_fun)
     else:
         result = train_one(fit.job)
-    if result.rng is not fit.rng:  # it drew from a copy, in a stack or in another process
+    if result.rng is not fit.rng:  # training drew from a copy, in a stack or in another process
         fit.rng.set_state(result.rng.get_state(legacy=False))
     return result
 
@@ -220,10 +226,10 @@ def train(estimator: Any, fit: Fit) -> TrainingState:
 def adopted(
     estimator: Any, fit: Fit, result: TrainingState, *, hand_on_curve: bool = False
 ) -> dict[str, Any]:
-    """Return the attributes of an estimator that adopts what training gave.
+    """Return the attributes of an estimator that adopts the result of training.
 
-    With ``hand_on_curve``, a loss curve that is there is the same list, not yet extended: to copy
-    it in every call of partial_fit would take longer from call to call.
+    With ``hand_on_curve``, an existing loss curve is passed on as the same list, not yet extended:
+    copying it in every call of partial_fit would take longer from call to call.
 
     Raises
     ------
@@ -267,7 +273,7 @@ def adopted(
 def _curves(
     estimator: Any, fit: Fit, result: TrainingState, *, hand_on_curve: bool
 ) -> dict[str, Any]:
-    """Return the attributes that tell how training went, those of earlier fits before."""
+    """Return the curves of training, appended to those of the fits that this one continues."""
 
     def after_earlier(name: str, now: Sequence[float]) -> list[float]:
         before = (getattr(estimator, name, None) or []) if fit.mode.again else []
@@ -296,7 +302,7 @@ def _curves(
 
 
 def _best_loss(estimator: Any) -> float:
-    """Return the lowest loss so far; the curve is read only where it has not been noted."""
+    """Return the lowest loss so far, from the curve if it has not been noted."""
     best: float | None = getattr(estimator, "best_loss_", None)
     if best is None or math.isnan(best):
         return min(estimator.loss_curve_, default=math.inf)
@@ -306,7 +312,7 @@ def _best_loss(estimator: Any) -> float:
 def _theta_of(
     estimator: Any, coefs: list[NDArray], intercepts: list[NDArray], sizes: tuple[int, ...]
 ) -> NDArray:
-    """Return the parameters of a network, (n_params,), if it has these layer sizes."""
+    """Pack weights and biases into theta, (n_params,), if they have these layer sizes."""
     fitted = (coefs[0].shape[0], *(W.shape[1] for W in coefs))
     if fitted != sizes:
         raise ValueError(
@@ -320,10 +326,10 @@ def _theta_of(
 def _start(
     estimator: Any, plan: Plan, theta: NDArray, rng: np.random.RandomState, mode: Mode, seen: int
 ) -> TrainingState:
-    """Tell where training starts: fit starts anew, partial_fit goes on with the solver."""
+    """Return where training starts: fit starts a new solver, partial_fit continues the old one."""
     dropout_rng = None
     if plan.input_dropout > 0:
-        # With t_, so that calls of partial_fit with one seed leave out different inputs.
+        # Seeded with t_ too, so that calls of partial_fit with one seed leave out other inputs.
         dropout_rng = np.random.RandomState([rng.randint(1 << 31), *_words(seen)])
     saved = getattr(estimator, "_solver_state", None) if mode.again else None
     # Nothing decays before the noise is known.
@@ -347,7 +353,7 @@ def _start(
 
 
 def _words(number: int) -> list[int]:
-    """Cut a number into words of 32 bits, the lowest first, which a seed may be made of."""
+    """Cut a number into 32-bit words, the lowest first, as a seed takes them."""
     words = [number & 0xFFFFFFFF]
     while number := number >> 32:
         words.append(number & 0xFFFFFFFF)
@@ -355,7 +361,7 @@ def _words(number: int) -> list[int]:
 
 
 def _stopping_state(estimator: Any, plan: Plan, theta: NDArray, mode: Mode) -> StoppingState:
-    """Tell where the rule that ends training left off, if the fit goes on."""
+    """Return where the stopping rule left off if the fit continues another, or its start."""
     if plan.stopping is None or not mode.again:
         return StoppingState()
     count = getattr(estimator, "_no_improvement_count", 0)

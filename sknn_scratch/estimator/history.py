@@ -1,4 +1,4 @@
-"""What a stream of rows has shown so far: how its rows weigh, and how frequent its targets are."""
+"""What a stream of rows has shown so far: sums of weights, and frequencies of targets."""
 
 from dataclasses import dataclass, field
 from typing import Self
@@ -19,13 +19,13 @@ class History:
     Parameters
     ----------
     n_rows : int
-        Rows with a weight.
+        Number of rows with a nonzero weight.
     weight : ndarray of shape (1,) or (n_outputs,)
         Sum of their weights in the loss.
     present : ndarray of shape (n_outputs,)
-        Sum of the weights of those with the target 1; of numbers, the weighted sum.
+        Sum of the weights of those with the target 1; in regression, the weighted sum of targets.
     scaling : StreamScaling
-        What the columns go through, and what it takes to learn more about them.
+        Scaling of the columns, and what it needs to go on learning.
     """
 
     n_rows: int
@@ -40,7 +40,7 @@ class History:
         return self.present / total
 
     def normalised(self, weight: NDArray | None, n: int) -> NDArray | None:
-        """Divide the weights of n rows by the mean over all rows so far; None if all become 1."""
+        """Divide the weights of n rows by the mean of all rows so far; None if all become 1."""
         if weight is None and (self.weight == self.n_rows).all():
             return None
         mean = np.where(self.weight > 0, self.weight / max(self.n_rows, 1), 1)
@@ -49,7 +49,7 @@ class History:
         return None if farthest < ROUNDING else weight
 
     def __add__(self, other: "History") -> Self:
-        """Add the sums of further rows, whose scaling is that of all."""
+        """Add the sums of further rows, and take over their scaling, which is that of all rows."""
         return type(self)(
             self.n_rows + other.n_rows,
             self.weight + other.weight,

@@ -1,4 +1,4 @@
-"""The task of a regressor: numbers, centred and scaled for the network, and back."""
+"""The tasks of a regressor: numbers, which are scaled for the network and back."""
 
 import math
 from dataclasses import dataclass, replace
@@ -20,14 +20,14 @@ from sknn_scratch.network.target_scaling import PositiveTargetScaling, TargetSca
 
 @dataclass(frozen=True, eq=False)
 class Regression(Task):
-    """Numbers: an output for each column of y, which is centred and scaled.
+    """Numbers: one output for each column of y, which is centred and scaled.
 
     Parameters
     ----------
     n_columns : int
-        Columns of y; one column is an array of shape (n,).
+        Number of columns of y; one column is an array of shape (n,).
     scaling : StreamScaling
-        What columns of y are centred and scaled by, and what it takes to learn more about them.
+        Centre and scale of the columns of y, and what it needs to go on learning them.
     """
 
     n_columns: int
@@ -41,12 +41,12 @@ class Regression(Task):
 
     @classmethod
     def of(cls, n_columns: int) -> Self:
-        """Make the task of so many columns, which knows nothing about their scale."""
+        """Make the task of so many columns, whose scale is not learnt yet."""
         return cls(n_columns, StreamScaling(cls.new_scaling()))
 
     @property
     def n_outputs(self) -> int:
-        """Outputs of the network."""
+        """Number of outputs of the network."""
         return self.n_columns
 
     @property
@@ -80,34 +80,34 @@ class Regression(Task):
         return y[:, 0] if self.n_columns == 1 else y
 
     def score(self, y: NDArray, predicted: NDArray, weight: NDArray | None) -> float:
-        """Compute R2, the mean over the columns; NaN of predictions that are not finite."""
+        """Compute R2, averaged over the columns; NaN if a prediction is not finite."""
         if not np.isfinite(predicted).all():
             return math.nan
         return float(r2_score(y, predicted, sample_weight=weight))
 
     def effective_number(self, targets: NDArray, weight: NDArray | None) -> float:
-        """Count the rows that weighted rows are worth."""
+        """Compute the effective number of weighted rows."""
         if weight is None or not weight.any():
             return float(len(targets))
         return float(kish(np.ones((len(targets), 1)), weight)[0])
 
     def learnt(self, y: NDArray, weight: NDArray | None) -> Self:
-        """Return the task with the scale of rows that came at once."""
+        """Return the task with the scale learnt from all rows of a fit."""
         scaling = self.scaling.features.rescaled(y.reshape(len(y), -1), weight)
         return replace(self, scaling=StreamScaling(scaling, n_learnt=len(y)))
 
     def after(self, y: NDArray, weight: NDArray | None) -> Self:
-        """Return the task after more rows of a stream, with what they tell about its scale."""
+        """Return the task after more rows of a stream, with its scale updated."""
         weight = np.ones(len(y)) if weight is None else weight
         return replace(self, scaling=self.scaling.after(y.reshape(len(y), -1), weight))
 
     def last_layer_of(self, before: Self, W: NDArray, b: NDArray) -> tuple[NDArray, NDArray]:
-        """Return a last layer that predicts on this scale what W and b did on an earlier one."""
+        """Return a last layer that predicts on this scale what W and b do on an earlier one."""
         ratio = before.scale / self.scale
         return W * ratio, b * ratio + (before.mean - self.mean) / self.scale
 
     def taken_over(self, network: Network, before: Self) -> Network:
-        """Make a network that was fitted on an earlier scale predict the same on this."""
+        """Convert a network fitted on an earlier scale to this one; it predicts the same."""
         if self.scaling.features is before.scaling.features:
             return network
         W, b = self.last_layer_of(before, network.coefs[-1], network.intercepts[-1])
@@ -118,10 +118,10 @@ class Regression(Task):
         )
 
     def check_range(self, name: str, y: NDArray) -> None:
-        """Raise a ValueError if y, which has this name, has a number that cannot be predicted."""
+        """Raise a ValueError if y, called by this name, has a number that cannot be predicted."""
 
     def check_again(self, y: NDArray, loss: str) -> None:
-        """Raise a ValueError unless a network of this task can go on with y and this loss."""
+        """Raise a ValueError unless a network of this task can continue with y and this loss."""
         if (n_columns := columns_of(y)) != self.n_columns:
             raise ValueError(
                 f"`y` has {n_columns} columns, but the network was fitted to {self.n_columns}. To "
@@ -147,16 +147,16 @@ class Regression(Task):
 
 @dataclass(frozen=True, eq=False)
 class PositiveRegression(Regression):
-    """Numbers whose mean is positive, such as counts: the outputs are exponentials.
+    """Nonnegative numbers, such as counts: the outputs are exponentials.
 
-    Targets cannot be centred then, and are divided by their mean.
+    Targets are divided by their mean, since they cannot be centred.
     """
 
     output: ClassVar[str] = "exp"
     new_scaling: ClassVar[type[FeatureMap]] = PositiveTargetScaling
 
     def last_layer_of(self, before: Self, W: NDArray, b: NDArray) -> tuple[NDArray, NDArray]:
-        """Return a last layer that predicts on this scale what W and b did on an earlier one."""
+        """Return a last layer that predicts on this scale what W and b do on an earlier one."""
         return W, b + np.log(before.scale / self.scale)
 
     def check_range(self, name: str, y: NDArray) -> None:
@@ -184,7 +184,7 @@ def regression_of(
     scale_targets: bool,
     part: bool,
 ) -> Regression:
-    """Find the task of numbers y; or check that they are of the task of an earlier fit.
+    """Find the task of numbers y, or check that they suit the task of an earlier fit.
 
     Parameters
     ----------
@@ -192,18 +192,18 @@ def regression_of(
     weight : ndarray of shape (n,) or None
         Weights of the rows.
     before : Regression or None
-        Task of the fit that this one goes on from.
+        Task of the fit that this one continues.
     loss : str
-        What training minimises: the outputs go by it.
+        What training minimises. It decides the kind of the outputs.
     scale_targets : bool
-        Whether a new network is to see y centred and scaled.
+        Whether a new network learns y centred and scaled.
     part : bool
-        Whether y is a part of a stream, of which more may come.
+        Whether y is a part of a stream.
 
     Raises
     ------
     ValueError
-        If y is of another task, or has a number that cannot be predicted.
+        If y does not suit the earlier task, or has a number that cannot be predicted.
     """
     task = before or TASK_OF_LOSS[loss].of(columns_of(y))
     task.check_again(y, loss)
@@ -226,11 +226,11 @@ def numbers_of(y: NDArray) -> NDArray:
     Raises
     ------
     ValueError
-        If it is not made of numbers, or if there are gaps or infinities among them.
+        If y is not numeric, or has missing or infinite values.
     """
     what = f"y of type {y.dtype}"
     try:
-        # Dates and spans of time would become numbers in a unit that nobody has chosen.
+        # Dates and time spans would become numbers in a unit that nobody has chosen.
         numbers = y.astype(np.float64) if y.dtype.kind in "biufO" else None
     except (TypeError, ValueError) as error:
         numbers, what = None, str(error)

@@ -2,14 +2,14 @@
 
 The order of random draws
 -------------------------
-All of them are from ``random_state``, in this order, which is that of MLPClassifier as far as it
-draws too:
+All draws come from ``random_state``, in this order. MLPClassifier draws in the same order, as far
+as it draws the same:
 
-1. the initial parameters, unless the fit goes on from another: layer by layer, weights before
-   biases; with ``init="scaled"`` then the directions of the first layer, the rows that it looks at
-   (if there are many), and which quantile each unit takes;
-2. the rows set aside, if there are any;
-3. one number, the seed of a source of its own for the inputs that updates leave out, if any are;
+1. the initial parameters, unless the fit continues another: layer by layer, weights before biases;
+   with ``init="scaled"`` then the directions of the first layer, the rows that it is fitted to (if
+   there are many), and the quantile of each unit;
+2. the rows held out, if any;
+3. one number, the seed of a separate source for the inputs that updates leave out, if any;
 4. before each epoch the order of the rows, if they are shuffled.
 """
 
@@ -30,10 +30,10 @@ from sknn_scratch.training.stopping import NoImprovement
 #: Rows beyond which ``early_stopping="auto"`` stops early.
 MANY_ROWS = 10_000
 
-#: About how many rows :func:`equal_batches` puts into a batch, if there are as many.
+#: Approximate number of rows in a batch of :func:`equal_batches`, if there are as many.
 AUTO_BATCH_SIZE = 64
 
-#: Rows of a batch with ``batch_size="at_most_200"``.
+#: Maximum number of rows in a batch with ``batch_size="at_most_200"``.
 AT_MOST = 200
 
 #: Iterations of L-BFGS when ``max_iter="auto"``.
@@ -45,20 +45,20 @@ UPDATES_PER_ROOT_OF_ROWS = 30
 LEAST_UPDATES = 250
 LEAST_UPDATES_TIMES_UNITS = 8000
 
-#: Hidden units from which on :func:`learning_rate_for` needs no more than the least rate.
+#: Number of hidden units from which on :func:`learning_rate_for` takes the base rate.
 WIDE = 40
 
-#: What :func:`learning_rate_for` multiplies the rate of a short run by at most.
+#: Largest factor by which :func:`learning_rate_for` raises the rate of a short run.
 MOST_HASTE = 2.0
 
-#: How many times more epochs a low rate gets at most.
+#: Largest factor by which a low rate raises the number of epochs.
 MOST_PATIENCE = 8.0
 
-#: What an update takes off, times rows, and the fewest rows that count.
+#: Fraction of the weights that an update removes, times rows; and the least number of rows for it.
 SHRINKAGE_TIMES_ROWS = 5.0
 FEWEST_ROWS = 250
 
-#: What an update takes off at most, at a rate far above "auto".
+#: Largest fraction that an update removes, at a rate far above "auto".
 MOST_SHRINKAGE = 0.1
 
 #: Bounds of :func:`input_dropout_for`.
@@ -71,7 +71,7 @@ class Mode(NamedTuple):
     """How a call trains."""
 
     again: bool
-    """Whether it goes on from a fit."""
+    """Whether it continues an earlier fit."""
     partial: bool = False
     """Whether it trains one epoch of a stream."""
 
@@ -84,13 +84,13 @@ class Plan:
     max_iter: int
     learning_rate_init: float
     auto_rate: float
-    """The rate that ``learning_rate_init="auto"`` would be."""
+    """The rate that ``learning_rate_init="auto"`` would choose."""
     way: float
-    """How far training comes, rate times updates, in units of how far "auto" would come in as many
-    updates, or in those that it plans if that is less."""
+    """Rate times updates, relative to that of "auto" with as many updates, or with those that it
+    plans if they are fewer."""
     input_dropout: float
     weight_decay: float
-    """Weight decay, before it is scaled by the noise if that is measured."""
+    """Weight decay, before it is multiplied by the noise if that is measured."""
     measures_noise: bool
     solver: Solver
     schedule: Schedule
@@ -117,7 +117,7 @@ def make_plan(
     n : int
         Rows to learn from.
     effective_n : float
-        Rows that they are worth by their weights; in a stream, with all that came before.
+        Effective number of these rows by their weights; in a stream, of all rows so far.
     mode : Mode
         How the call trains.
     stops_early : bool
@@ -128,7 +128,7 @@ def make_plan(
     hidden = sizes[1:-1]
     batch_size = _batch_size(parameters.batch_size, n)
     max_iter = 1 if mode.partial else _epochs(parameters, n, batch_size, hidden, base_rate)
-    # A fit that goes on from another has come a part of the way.
+    # A fit that continues another is no short run: it has had updates before.
     planned = math.inf if mode.again or mode.partial else max_iter * math.ceil(n / batch_size)
     auto_rate = learning_rate_for(parameters.solver, hidden, planned, base_rate)
     given, dropout, decay = (
@@ -178,7 +178,7 @@ def hidden_sizes(parameters: Any) -> tuple[int, ...]:
 
 
 def stops_early(parameters: Any, n: int, *, has_validation: bool) -> bool:
-    """Tell whether a fit to n rows stops by the score on rows held out."""
+    """Tell whether a fit to n rows stops early, by its validation score."""
     if parameters.solver == "lbfgs":
         return False
     if parameters.early_stopping == "auto":
@@ -195,7 +195,7 @@ def _batch_size(batch_size: int | str, n: int) -> int:
 
 
 def check_batch_size(parameters: Any, n: int) -> None:
-    """Warn if a batch is to have more rows than the n that there are to learn from."""
+    """Warn if batch_size is larger than n, the number of rows to learn from."""
     batch_size = parameters.batch_size
     if not isinstance(batch_size, str) and batch_size > n:
         warn_user(
@@ -205,7 +205,7 @@ def check_batch_size(parameters: Any, n: int) -> None:
 
 
 def equal_batches(n_samples: int) -> int:
-    """Choose the rows of a batch with ``batch_size="auto"``: as many in each as can be, about 64.
+    """Choose the batch size of ``batch_size="auto"``: about 64, with batches of equal size.
 
     A short last batch would count as much as a full one, since Adam's steps are about equally long
     whatever the gradient.
@@ -229,29 +229,28 @@ def _epochs(
 
 
 def slowness(rate: float, auto_rate: float) -> float:
-    """Tell how many times more epochs a rate takes than the rate that "auto" would take.
+    """Compute how many times more epochs a rate needs than the rate of "auto".
 
-    At a tenth of the rate four times the epochs were seen to arrive at the same Brier scores; so
-    it grows with the power 2/3, up to eight times.
+    At a tenth of the rate, four times the epochs were measured to reach the same Brier scores. So
+    the factor grows with the power 2/3, up to eight.
     """
     return min(MOST_PATIENCE, max(1.0, (auto_rate / rate) ** (2 / 3)))
 
 
 def least_updates(hidden: Sequence[int]) -> float:
-    """Count the updates of the parameters that it takes to get anywhere.
+    """Return the least number of updates that a network needs.
 
-    250, or 8,000 by the units of the narrowest hidden layer if that is more.
+    It is 250, or 8,000 divided by the units of the narrowest hidden layer if that is more.
     """
     narrowest = min(hidden, default=LEAST_UPDATES_TIMES_UNITS)
     return max(LEAST_UPDATES, LEAST_UPDATES_TIMES_UNITS / narrowest)
 
 
 def planned_epochs(n_samples: int, batch_size: int, hidden: Sequence[int]) -> int:
-    """Choose the epochs with ``max_iter="auto"``: enough updates, but not more than enough.
+    """Choose the number of epochs with ``max_iter="auto"``.
 
-    Small tables need many epochs to get anywhere, large ones few. So: ``AUTO_EPOCHS``, but at most
-    30 times the root of n_samples updates of the parameters, and no fewer than
-    :func:`least_updates`.
+    Small tables need many epochs, large ones few. So it is ``AUTO_EPOCHS``, but at most 30 times
+    the square root of n_samples updates, and at least :func:`least_updates`.
     """
     updates_per_epoch = math.ceil(n_samples / batch_size)
     most = UPDATES_PER_ROOT_OF_ROWS * math.sqrt(n_samples)
@@ -262,15 +261,15 @@ def planned_epochs(n_samples: int, batch_size: int, hidden: Sequence[int]) -> in
 def learning_rate_for(
     solver: str, hidden: Sequence[int], n_updates: float, base_rate: float
 ) -> float:
-    """Choose the rate with ``learning_rate_init="auto"``: the base, and more where the way is long.
+    """Choose the rate with ``learning_rate_init="auto"``: the base rate, or a higher one.
 
     In a narrow network each unit must do more, and its weights have farther to go: below 40 units
-    in the narrowest hidden layer, the rate is more in proportion. And n_updates that are fewer than
-    :func:`least_updates` must take longer steps to go as far: the rate grows with the cube root of
-    how many times fewer, up to twice as much.
+    in the narrowest hidden layer, the rate rises in inverse proportion. And if n_updates is less
+    than :func:`least_updates`, each step must be longer: the rate grows with the cube root of how
+    many times fewer they are, up to a factor of two.
 
-    "sgd", whose steps shrink with the gradient, takes ten times as much, and no longer steps for
-    fewer updates: at twice the rate some networks do not learn.
+    "sgd", whose steps shrink with the gradient, takes ten times the rate. For few updates it takes
+    no more than that: at twice the rate some networks do not learn.
     """
     rate = base_rate * max(1.0, WIDE / min(hidden, default=WIDE))
     if solver != "adam":
@@ -282,18 +281,18 @@ def learning_rate_for(
 def weight_decay_for(n_samples: float, learning_rate: float) -> float:
     r"""Choose the decay of a network whose targets are all noise: :math:`5 / (\eta \max(n, 250))`.
 
-    :math:`\eta` is the rate that "auto" would be, so that an update at this rate takes
-    :math:`5 / \max(n, 250)` off the weights at first. One at a lower rate takes less off: a network
-    that learns slowly would be shrunk faster than it learns otherwise. The best linear fit to
-    targets with noise of variance :math:`\sigma^2` shrinks weights in proportion to
-    :math:`\sigma^2 / n` (ridge regression). Training multiplies this by the noise that it
-    measures, so clean data hardly feel it.
+    :math:`\eta` is the rate that "auto" would choose, so that an update at this rate first removes
+    the fraction :math:`5 / \max(n, 250)` of the weights. An update at a lower rate removes less:
+    otherwise a network that learns slowly would shrink faster than it learns. The best linear fit
+    to targets with noise of variance :math:`\sigma^2` shrinks weights in proportion to
+    :math:`\sigma^2 / n` (ridge regression). Training multiplies the decay by the noise that it
+    measures, so that it hardly affects clean data.
     """
     return SHRINKAGE_TIMES_ROWS / (learning_rate * max(n_samples, FEWEST_ROWS))
 
 
 def input_dropout_for(n_features: int, n_samples: float) -> float:
-    r"""Choose how many of the inputs each update leaves out: :math:`D / n - 0.05`, 0 to 0.15.
+    r"""Choose the fraction of inputs to leave out: :math:`D / n - 0.05`, clipped to [0, 0.15].
 
     With many columns for few rows, some fit the rows by accident; a network that must do without
     some of them each time does not rely on any. Below 10 columns none can be spared.
@@ -310,7 +309,7 @@ def _solver(parameters: Any) -> Solver:
 
 
 def _schedule(parameters: Any, rate: float, *, partial: bool) -> Schedule:
-    # "cosine" comes down towards a planned end, and partial_fit has none.
+    # "cosine" falls towards a planned end, and partial_fit has none.
     endless = partial and parameters.learning_rate == "cosine"
     ignored = parameters.solver == "adam" and parameters.learning_rate in ("invscaling", "adaptive")
     name = "constant" if endless or ignored else parameters.learning_rate
@@ -318,7 +317,7 @@ def _schedule(parameters: Any, rate: float, *, partial: bool) -> Schedule:
 
 
 def _stopping(parameters: Any, *, stops_early: bool) -> NoImprovement | None:
-    """Choose the rule for when training has stalled."""
+    """Choose the rule that tells when training has stalled."""
     if parameters.learning_rate == "cosine" and not stops_early:
         return None
     return NoImprovement(parameters.tol, parameters.n_iter_no_change, keep_best=stops_early)

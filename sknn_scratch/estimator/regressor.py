@@ -27,14 +27,16 @@ MLP_REGRESSOR_SETTINGS: Mapping[str, Any] = MappingProxyType(
 class ScratchMLPRegressor(MultiOutputMixin, RegressorMixin, ScratchMLP):
     r"""Multilayer perceptron that predicts numbers, trained by backpropagation.
 
-    Features and targets are scaled inside (``scale_features``, ``scale_targets``). Then each layer
-    computes :math:`a_{l+1} = f(a_l W_l + b_l)`; the outputs, one for each column of y, are linear.
-    With the default loss, training minimises Huber's loss of the errors e of the scaled targets,
+    The columns of X may hold numbers, strings, booleans, categories and missing values. They are
+    encoded inside (``categorical_features``), and features and targets are scaled
+    (``scale_features``, ``scale_targets``). Then each layer computes
+    :math:`a_{l+1} = f(a_l W_l + b_l)`; the outputs, one for each column of y, are linear. With the
+    default loss, training minimises Huber's loss of the errors e of the scaled targets,
 
     .. math:: \frac1n \sum_i \sum_c h(e_{ic}) + \frac{\alpha}{2n} \sum_l |W_l|^2 , \qquad
         h(e) = \begin{cases} e^2 / 2 & |e| \le 1 \\ |e| - 1/2 & |e| > 1 \end{cases}
 
-    Parameters, methods and attributes are those of
+    It has all parameters, methods and attributes of
     :class:`sklearn.neural_network.MLPRegressor`, and a few more. With the settings in
     ``sknn_scratch.MLP_REGRESSOR_SETTINGS``, the same ``random_state`` gives the same network as
     ``MLPRegressor()``, up to rounding.
@@ -89,11 +91,11 @@ class ScratchMLPRegressor(MultiOutputMixin, RegressorMixin, ScratchMLP):
     loss : {"huber", "squared_error", "poisson"}, default="huber"
         What training minimises, summed over the columns of y.
 
-        - "huber": half of the squared error up to an error of 1, and from there on the error less
-          1/2. 1 is a standard deviation of y with ``scale_targets``, and a unit of y without.
+        - "huber": half of the squared error up to an error of 1, and the error minus 1/2 beyond.
+          An error of 1 is a standard deviation of y with ``scale_targets``, else a unit of y.
         - "squared_error": half of the squared error.
-        - "poisson": half of the Poisson deviance, for y that is not negative, such as counts. The
-          outputs are exponentials, so that predictions are positive.
+        - "poisson": half of the Poisson deviance, for nonnegative y, such as counts. The outputs
+          are exponentials, so that predictions are positive.
     alpha : float, default=0
         Strength of the L2 penalty, which is divided by the number of rows; with weights, by their
         effective number.
@@ -118,14 +120,15 @@ class ScratchMLPRegressor(MultiOutputMixin, RegressorMixin, ScratchMLP):
     shuffle : bool, default=True
         Whether to shuffle the rows before each epoch.
     learning_rate : {"constant", "invscaling", "adaptive", "cosine"}, default="cosine"
-        How the learning rate goes on from ``learning_rate_init``.
+        How the learning rate changes from ``learning_rate_init`` on.
 
-        - "constant": it stays.
-        - "invscaling" (sgd only): divided by ``(t_ + 1) ** power_t`` after each epoch.
-        - "adaptive" (sgd only): divided by 5 each time that training stalls.
-        - "cosine": half a cosine wave, down to zero at ``max_iter``. Training does not stop on a
-          plateau then, unless ``early_stopping`` is set. ``partial_fit`` has no planned end, and
-          goes on at ``learning_rate_init``.
+        - "constant": it stays the same.
+        - "invscaling" (sgd only): before each epoch, it is ``learning_rate_init`` divided by
+          ``(t_ + 1) ** power_t``.
+        - "adaptive" (sgd only): it is divided by 5 each time training stalls.
+        - "cosine": it falls along half a cosine wave to zero at ``max_iter``. Training does not
+          stop on a plateau then, unless ``early_stopping`` is set. ``partial_fit`` has no planned
+          end, and stays at ``learning_rate_init``.
     learning_rate_init : float or "auto", default="auto"
         Initial learning rate. "auto" is 0.005 for "adam" and 0.05 for "sgd", times 40 / n_units
         below 40 hidden units. Where ``max_iter`` allows "adam" fewer updates than "auto" would at
@@ -231,6 +234,13 @@ class ScratchMLPRegressor(MultiOutputMixin, RegressorMixin, ScratchMLP):
         Number of columns of X.
     feature_names_in_ : ndarray of shape (n_features,)
         Names of the columns, if all are strings.
+    input_names_ : ndarray of shape (n_inputs,)
+        Names of the inputs of the network, one for each row of ``coefs_[0]``. An input is named
+        after its column; that of a level "column_level", as in OneHotEncoder, that of missing
+        values among categories "column_nan", that of levels that share one
+        "column_infrequent_sklearn", that of missing values among numbers
+        "missingindicator_column", and that of a bin of the piecewise-linear encoding
+        "column_bin1". Without names, columns are called x0, x1 and so on.
 
     See Also
     --------
@@ -248,8 +258,8 @@ class ScratchMLPRegressor(MultiOutputMixin, RegressorMixin, ScratchMLP):
 
     _task: Regression
 
-    # In a notebook scikit-learn describes parameters only beside a link to documentation. There is
-    # no page on the web to link to, so the link stays within the notebook.
+    # In a notebook, scikit-learn describes parameters only next to a link to documentation. There
+    # is no page on the web to link to, so the link stays within the notebook.
     _doc_link_module = "sknn_scratch"
     _doc_link_template = "#{estimator_name}"
 
@@ -347,7 +357,7 @@ class ScratchMLPRegressor(MultiOutputMixin, RegressorMixin, ScratchMLP):
     def partial_fit(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> Self:
-        """Go on training for one epoch over the given rows.
+        """Train for one more epoch, on the given rows.
 
         Parameters
         ----------
@@ -366,8 +376,8 @@ class ScratchMLPRegressor(MultiOutputMixin, RegressorMixin, ScratchMLP):
         Raises
         ------
         ValueError
-            As :meth:`fit`; if y has other columns than in the first call; if ``early_stopping`` is
-            set, as there is nothing to stop.
+            As in :meth:`fit`; if y has other columns than in the first call; if
+            ``early_stopping=True``, as there is nothing to stop.
         """
         return self._partial_fit(self._find_task_of_part, X, y, sample_weight)
 

@@ -1,4 +1,4 @@
-"""What a fit says: a line an epoch if it is asked to, and warnings where it should have gone on."""
+"""What a fit reports: one line per epoch if verbose, and a warning if it should have gone on."""
 
 import math
 from typing import Any
@@ -10,13 +10,13 @@ from sknn_scratch.estimator.plan import Mode, Plan
 from sknn_scratch.estimator.task import Task
 from sknn_scratch.training.job import Epoch, TrainingJob, TrainingState
 
-#: A run that comes less far than this part of the way of "auto" may not be at its goal.
+#: A run with less than this fraction of the rate times updates of "auto" may have ended too early.
 SHORT = 0.25
 
-#: Part of the epochs of a cosine after which half of the way is behind.
+#: Fraction of the epochs of a cosine schedule after which half of its rate times updates is done.
 HALFWAY = 0.265
 
-#: A loss that falls by more than this part of the baseline on the second half still falls steeply.
+#: A loss that falls by more than this fraction of the baseline in the second half still falls fast.
 STEEP = 0.05
 
 
@@ -41,7 +41,7 @@ def report(
             "then is kept."
         )
         return
-    if mode.partial:  # it has not been at its end
+    if mode.partial:  # the stream may go on
         return
     if estimator.verbose and result.stop_reason == "stalled":
         what = "Training loss" if job.hold_out is None else "Validation score"
@@ -59,7 +59,7 @@ def report(
 
 
 def _not_converged(estimator: Any, job: TrainingJob, result: TrainingState) -> str:
-    """Say that training ended before it had converged, or nothing."""
+    """Return a message if training ended before it had converged, or else an empty one."""
     if estimator.solver == "lbfgs" and result.stop_reason not in ("converged", "callback"):
         return (
             f"lbfgs failed to converge after {result.n_iter} iteration(s): {result.stop_reason}. "
@@ -76,7 +76,7 @@ def _not_converged(estimator: Any, job: TrainingJob, result: TrainingState) -> s
 
 
 def _no_better(estimator: Any, task: Task, job: TrainingJob, result: TrainingState) -> str:
-    """Say that the network is no better than its baseline, or nothing."""
+    """Return a message if the network is no better than its baseline, or else an empty one."""
     if not (result.loss > job.baseline + estimator.tol and job.baseline > 0):
         return ""
     return (
@@ -89,10 +89,10 @@ def _no_better(estimator: Any, task: Task, job: TrainingJob, result: TrainingSta
 
 
 def _on_the_way(plan: Plan, job: TrainingJob, result: TrainingState) -> str:
-    """Say that a run with a low rate ended as planned, but long before its goal; or nothing.
+    """Return a message if a run with a low rate ended as planned, but too early; or an empty one.
 
-    Of the way along a cosine, rate times updates, half is behind after 26.5 % of the epochs. If the
-    second half still gained much, as far again would gain more.
+    After 26.5 % of the epochs of a cosine schedule, half of its rate times updates is done. If the
+    second half still gained much, training on would gain more.
     """
     planned = job.schedule.name == "cosine" and job.stopping is None
     if not planned or result.stop_reason != "max_iter" or plan.way >= SHORT:

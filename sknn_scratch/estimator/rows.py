@@ -1,4 +1,4 @@
-"""Rows of a table: as they came and as the network sees them, to learn from or held out."""
+"""Rows of a table, to learn from or held out: as given, and as the network sees them."""
 
 import math
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from sknn_scratch.network.layers import Architecture
 from sknn_scratch.network.model import Network
 from sknn_scratch.training.holdout import HoldOut
 
-#: Part of the columns that :func:`check_alike` takes for many.
+#: Fraction of the columns from which on :func:`check_alike` warns.
 MANY_COLUMNS = 0.25
 
 #: Score of a network: given theta, the pre-activations of its outputs, and its loss.
@@ -28,27 +28,27 @@ Score = Callable[[NDArray, NDArray, float], float]
 
 
 class Table(NamedTuple):
-    """Rows that were given, validated."""
+    """Validated rows, as they were given."""
 
     X: NDArray
     """(n, n_features), dense or sparse."""
     y: NDArray
     """Labels or numbers, (n,) or (n, n_outputs)."""
     sample_weight: NDArray | None
-    """Weights of the rows, (n,); those of their classes included, but for several labels."""
+    """Weights of the rows, (n,), times those of their classes unless y is multilabel."""
     label_weight: NDArray | None
-    """Weights of the labels of the rows by their classes, (n, n_labels); None for one label."""
+    """Class weights of each row and label, (n, n_labels); None unless y is multilabel."""
 
     @property
     def n_live(self) -> int:
-        """Rows with a weight."""
+        """Number of rows with a nonzero weight."""
         weight = self.sample_weight
         n: int = self.X.shape[0] if weight is None else int(np.count_nonzero(weight))
         return n
 
 
 class Rows(NamedTuple):
-    """Rows as they came, and what the network sees of them."""
+    """Rows as they were given, and as the network sees them."""
 
     table: Table
     inputs: NDArray
@@ -66,7 +66,7 @@ class Rows(NamedTuple):
 
 
 def rows_of(table: Table, task: Task, features: FeatureMap, dtype: np.dtype) -> Rows:
-    """Turn validated rows into what the network sees of them."""
+    """Turn validated rows into inputs, targets and weights of the network."""
     weight = None if table.sample_weight is None else table.sample_weight[:, None]
     if table.label_weight is not None:
         weight = table.label_weight if weight is None else table.label_weight * weight
@@ -74,9 +74,9 @@ def rows_of(table: Table, task: Task, features: FeatureMap, dtype: np.dtype) -> 
 
 
 def check_alike(X: Any, X_val: Any) -> None:
-    """Warn if in many columns the median of X_val is outside of the range that X has there.
+    """Warn if in many columns the median of X_val is outside the range of X.
 
-    So it is if a Pipeline has transformed X and not X_val.
+    This happens if a Pipeline has transformed X and not X_val.
     """
     low, high = column_range(X)
     middle = np.median(X_val.toarray() if issparse(X_val) else X_val, axis=0)
@@ -89,9 +89,9 @@ def check_alike(X: Any, X_val: Any) -> None:
 
 
 def with_weight(table: Table, rows: NDArray | None) -> NDArray | None:
-    """Leave out rows of weight zero: numbers of those to learn from, None for all of the table.
+    """Leave out rows of weight zero; return the indices of those to learn from, None for all.
 
-    If none has a weight, as may be in a part of a stream, all are left in.
+    If all weights are zero, as can happen in a part of a stream, all rows stay in.
     """
     weight = table.sample_weight
     if weight is None or weight.all() or not weight.any():
@@ -103,7 +103,7 @@ def with_weight(table: Table, rows: NDArray | None) -> NDArray | None:
 def set_aside(
     rows: Rows, task: Task, fraction: float, rng: np.random.RandomState
 ) -> tuple[NDArray, NDArray]:
-    """Split rows into those to learn from, and those to hold out: the numbers of both."""
+    """Split rows into those to learn from and those to hold out; return the indices of both."""
     n, y, weight = len(rows.targets), rows.table.y, rows.table.sample_weight
     n_validation = math.ceil(fraction * n)
     if n_validation == n:
@@ -112,7 +112,7 @@ def set_aside(
             "aside. Decrease 'validation_fraction', or increase the size of your dataset."
         )
     train, validation = _split(n, n_validation, task.stratify(rows.targets), rng)
-    # A row of weight zero is none that a class could be learnt from.
+    # A class cannot be learnt from a row of weight zero.
     live = [part if weight is None else part[(weight > 0)[part]] for part in (train, validation)]
     if len(kept := task.rows_to_keep(y, *live)):
         train = np.concatenate([train, kept])
@@ -133,10 +133,10 @@ def set_aside(
 def _split(
     n: int, n_validation: int, positive: NDArray | None, rng: np.random.RandomState
 ) -> tuple[NDArray, NDArray]:
-    """Split the numbers of n rows at random, each class alike if it is told which are positive.
+    """Split the indices of n rows at random, stratified if it is given which are positive.
 
-    They are those of scikit-learn's ``train_test_split``, in the same order, which takes several
-    times the memory: for a narrow table, as much as for the table.
+    The result is that of scikit-learn's ``train_test_split``, in the same order. That function
+    takes several times the memory: for a narrow table, as much as the table itself.
     """
     if positive is None:
         order: NDArray = np.arange(n, dtype=row_type(n))
@@ -170,9 +170,9 @@ def hold_out(
     features: FeatureMap,
     estimator: Any,
 ) -> HoldOut:
-    """Make what networks in training are scored by, by `scoring` of the estimator.
+    """Make the hold-out on which networks in training are scored, by `scoring` of the estimator.
 
-    It looks at the rows with these numbers, or at all, and has no copy of their inputs.
+    It uses the rows with these indices, or all, and holds no copy of their inputs.
     """
     y, weight = rows.table.y, rows.table.sample_weight
     if numbers is not None:
@@ -207,7 +207,7 @@ def _score_by_scorer(
     features: FeatureMap,
     estimator: Any,
 ) -> Score:
-    """Score by a scorer of scikit-learn, which is given an estimator that has the network."""
+    """Score by a scorer of scikit-learn, called with an estimator that has the network."""
     scorer, probe = check_scoring(estimator, estimator.scoring), copy(estimator)
     y, task = task.for_scorers(y)
     probe._task, probe._columns = task, None  # the rows have been encoded

@@ -1,7 +1,7 @@
-"""The tasks of a classifier: what the labels ask for, and the way to targets and back.
+"""The tasks of a classifier: which outputs the labels need, and how to encode and decode them.
 
-A task is one object for one kind of labels. It knows the classes, how many outputs the network has
-and of which kind, and all that depends on them.
+A task is one object for one kind of labels. It knows the classes, the number and the kind of the
+network's outputs, and all that depends on them.
 """
 
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ from sknn_scratch.network.links import INVERSE_LINKS
 
 ClassWeight = str | dict | list[dict]
 
-#: Rows of a part in which classes are looked for.
+#: Number of rows searched for classes at a time.
 ROWS_AT_ONCE = 1 << 14
 
 
@@ -30,7 +30,7 @@ class Classification(Task):
     Parameters
     ----------
     classes : ndarray of shape (n_classes,)
-        Class labels, sorted; for several labels, the numbers of their columns.
+        Class labels, sorted; for multilabel y, the indices of its columns.
     """
 
     classes: NDArray
@@ -67,22 +67,21 @@ class Classification(Task):
     def class_weights(
         self, class_weight: ClassWeight, y: Any, sample_weight: NDArray | None
     ) -> NDArray:
-        """Weigh each row of y, (n,), by its class.
+        """Weight each row of y, (n,), by its class.
 
         Parameters
         ----------
-        class_weight : "balanced", dict, or (several labels) list of dict
-            "balanced" weighs classes inversely to how many rows of y with a weight they have; a
-            dict gives the weights of classes, one if missing.
+        class_weight : "balanced", dict, or (multilabel) list of dict
+            "balanced" weights classes inversely to their number of rows of nonzero weight; a dict
+            gives the weights of classes, 1 for those that it does not name.
         y : ndarray of shape (n,) or (n, n_labels)
         sample_weight : ndarray of shape (n,) or None
 
         Raises
         ------
         ValueError
-            If a dict names an unknown class while another has no weight, if it gives a weight that
-            is not a number of at least 0, or none that is more, or if class_weight is of another
-            kind than y.
+            If a dict names an unknown class and leaves a known one out; if a weight is negative or
+            NaN, or all are zero; or if class_weight is not of the kind that y needs.
         """
         number = np.searchsorted(self.classes, y)
         if class_weight == "balanced":
@@ -103,12 +102,12 @@ class Classification(Task):
         return of_classes[number]
 
     def effective_number(self, targets: NDArray, weight: NDArray | None) -> float:
-        r"""Count the rows that weighted rows are worth, class by class.
+        r"""Compute the effective number of weighted rows, class by class.
 
-        Of a class it is :math:`(\sum w)^2 / \sum w^2`, the number of equal weights that know its
-        mean as well (Kish, "Survey Sampling", 1965). Summed over the classes, that does not change
-        if a class as a whole is weighted up or down, which takes nothing away from what is known
-        about it.
+        For each class it is :math:`(\sum w)^2 / \sum w^2`, the number of equally weighted rows that
+        would estimate its mean as well (Kish, "Survey Sampling", 1965). The sum over the classes
+        does not change if a class as a whole is weighted up or down, which takes no information
+        away.
 
         Parameters
         ----------
@@ -120,7 +119,7 @@ class Classification(Task):
         return float(kish(targets, weight).sum())
 
     def missing(self, y: NDArray) -> list:
-        """List the classes of which y has no row."""
+        """List the classes that have no row in y."""
         return np.setdiff1d(self.classes, y).tolist()
 
     def check_kind(self, y: Any) -> None:
@@ -168,7 +167,7 @@ class Classification(Task):
             )
 
     def rows_to_keep(self, y: NDArray, train: NDArray, validation: NDArray) -> NDArray:
-        """Find rows set aside without which a class could not be learnt: the first of each."""
+        """Find the first held-out row of each class that occurs only among the held-out rows."""
         y_val = y[validation]
         lost = np.unique(y_val)
         for start in range(0, len(train), ROWS_AT_ONCE):
@@ -198,26 +197,26 @@ class BinaryClassification(Classification):
         return self.classes[(p[:, 1] > 0.5).astype(int)]
 
     def effective_number(self, targets: NDArray, weight: NDArray | None) -> float:
-        """Count the rows that weighted rows are worth, of both classes."""
+        """Compute the effective number of weighted rows, of both classes."""
         return _of_both(targets, weight)
 
     def stratify(self, targets: NDArray) -> NDArray | None:
-        """Return what rows set aside are stratified by: the class, if both have several rows."""
+        """Return what to stratify held-out rows by: the class, if both have several rows."""
         positive = np.count_nonzero(targets)
         return targets[:, 0].astype(bool) if 2 <= positive <= len(targets) - 2 else None
 
 
 @dataclass(frozen=True, eq=False)
 class Multilabel(Classification):
-    """Several labels, each there or not: a sigmoid a label.
+    """Several labels, each present or absent: one sigmoid per label.
 
     Parameters
     ----------
     classes : ndarray of shape (n_labels,), of objects
-        Numbers of the columns. They are Python's integers, not NumPy's: scikit-learn's scorers
-        would take an array of two numbers for two classes.
+        Indices of the columns. They are Python's integers, not NumPy's: scikit-learn's scorers
+        would mistake an array of two numbers for two classes.
     codes : tuple of two int
-        What stands in y for a label that is absent, and for one that is present.
+        Values in y of a label that is absent, and of one that is present.
     """
 
     codes: tuple[int, int] = (0, 1)
@@ -235,16 +234,16 @@ class Multilabel(Classification):
         return np.array(self.codes)[(p > 0.5).astype(int)]
 
     def effective_number(self, targets: NDArray, weight: NDArray | None) -> float:
-        """Count the rows that weighted rows are worth, on average over the labels."""
+        """Compute the effective number of weighted rows, averaged over the labels."""
         return _of_both(targets, weight)
 
     def class_weights(
         self, class_weight: ClassWeight, y: Any, sample_weight: NDArray | None
     ) -> NDArray:
-        """Weigh each row and label of y, (n, n_labels), by whether it is there; one dict a label.
+        """Weight each row and label of y, (n, n_labels), by presence; one dict per label.
 
-        In the loss they become 1 on average, label by label: so they weigh its two classes against
-        each other, and not the label against others.
+        The loss normalises them to a mean of 1 for each label. So they weight a label's two classes
+        against each other, and not the label against others.
         """
         Y = self.encode(y, int)
         if class_weight == "balanced":
@@ -278,7 +277,7 @@ class Multilabel(Classification):
         return np.flatnonzero((share == 0) | (share == 1)).tolist()
 
     def for_scorers(self, y: NDArray) -> tuple[NDArray, Self]:
-        """Return an indicator matrix of zeros and ones, and the task that predicts such."""
+        """Return an indicator matrix of zeros and ones, and the task that predicts in it."""
         return self.encode(y, int), replace(self, codes=(0, 1))
 
     def check_same_classes(self, y: Any) -> None:
@@ -316,18 +315,18 @@ class Multilabel(Classification):
         self._check_codes("y_val", y_val)
 
     def rows_to_keep(self, y: NDArray, train: NDArray, validation: NDArray) -> NDArray:
-        """Find none: a label that nobody has can be learnt, too."""
+        """Return no rows: a label that no row has can be learnt, too."""
         return np.array([], dtype=int)
 
 
 def task_of(y: Any, before: Classification | None) -> Classification:
-    """Find the task of labels y; or check that they are of the task of an earlier fit.
+    """Find the task of labels y, or check that they suit the task of an earlier fit.
 
     Raises
     ------
     ValueError
-        If y is not a classification target, has several columns of classes, or one class only; or
-        if it has other classes than before.
+        If y is not a classification target, has several columns of classes, has only one class, or
+        has other classes than before.
     """
     if before is not None:
         before.check_same_classes(y)
@@ -350,7 +349,7 @@ def task_of_stream(y: Any, classes: Any, before: Classification | None) -> Class
     Raises
     ------
     ValueError
-        If neither is there or both differ, or if y has other labels.
+        If neither is given or the two differ, or if y has other labels.
     """
     known = SimpleNamespace() if before is None else SimpleNamespace(classes_=before.classes)
     is_first_partial_fit(known, classes)
@@ -377,12 +376,12 @@ def _multilabel(columns: NDArray, y: Any) -> Multilabel:
 
 
 def _values(y: NDArray) -> set[int]:
-    """Values that occur in an indicator matrix."""
+    """Return the values that occur in an indicator matrix."""
     return {int(value) for value in np.unique(y)}
 
 
 def _task(name: str, classes: NDArray) -> Classification:
-    """Make the task of these classes, which stand in what has this name."""
+    """Make the task of these classes, taken from the argument of this name."""
     if len(classes) < 2:
         raise ValueError(
             f"{name} has one class only, {classes.tolist()}. A classifier needs at least two "
@@ -392,27 +391,27 @@ def _task(name: str, classes: NDArray) -> Classification:
 
 
 def is_multilabel(y: Any) -> bool:
-    """Tell whether y, a classification target, is an indicator matrix: one column a label."""
+    """Tell whether y, a classification target, is an indicator matrix: one column per label."""
     return y.ndim == 2
 
 
 def _live(rows: NDArray, sample_weight: NDArray | None) -> NDArray:
-    """Rows with a weight; one of weight zero is absent."""
+    """Return the rows of nonzero weight; the others count as absent."""
     return rows if sample_weight is None else rows[sample_weight > 0]
 
 
 def _of_both(targets: NDArray, weight: NDArray | None) -> float:
-    """Effective number of the rows with and without a target, the mean over the outputs."""
+    """Compute the effective number of rows with and without a target, averaged over outputs."""
     if weight is None or not weight.any():
         return float(len(targets))
     return float((kish(targets, weight) + kish(targets == 0, weight)).mean())
 
 
 def _weights_of(class_weight: dict, classes: NDArray) -> NDArray:
-    """Weight of each class, (n_classes,).
+    """Return the weight of each class, (n_classes,).
 
-    A class of the dict that is not there is fine, say in a fold that has no row of it; unless a
-    class has no weight: then a name is probably mistaken.
+    The dict may name a class that y lacks, as a fold may. But if it also leaves out a class of y,
+    a name is probably misspelt.
     """
     names = classes.tolist()
     unknown = sorted(set(class_weight) - set(names), key=str)

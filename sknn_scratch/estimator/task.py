@@ -1,4 +1,4 @@
-"""What every task is: what y asks for, and the way from y to targets of the network and back."""
+"""What every task has: which outputs y needs, and how to encode and decode y."""
 
 from typing import Any, ClassVar, Self
 
@@ -9,18 +9,19 @@ from sknn_scratch.network.model import Network
 
 
 class Task:
-    """Base of the tasks. What depends on the kind of y is here, or is the same for all kinds.
+    """Base of the tasks: all that depends on the kind of y.
 
     Attributes
     ----------
     n_outputs : int
-        Outputs of the network.
+        Number of outputs of the network.
     output : str
-        Function of the outputs.
+        Activation function of the outputs.
     base_rate : float
-        Learning rate of Adam, unless the network is narrow or has few updates.
+        Learning rate of Adam, unless the network is narrow or gets few updates.
     no_better_than, constant : str
-        What a network is no better than that has learnt nothing, and what it always predicts then.
+        For messages about a network that has learnt nothing: what it is no better than, and what
+        that always predicts.
     """
 
     output: ClassVar[str]
@@ -38,7 +39,7 @@ class Task:
         raise NotImplementedError
 
     def decode(self, z: NDArray) -> NDArray:
-        """Turn pre-activations of the outputs, (n, n_outputs), into what y is like. Uses up z."""
+        """Turn pre-activations of the outputs, (n, n_outputs), into predictions. Uses up z."""
         raise NotImplementedError
 
     def score(self, y: NDArray, predicted: NDArray, weight: NDArray | None) -> float:
@@ -46,7 +47,7 @@ class Task:
         raise NotImplementedError
 
     def effective_number(self, targets: NDArray, weight: NDArray | None) -> float:
-        """Count the rows that weighted rows are worth."""
+        """Compute the effective number of weighted rows."""
         raise NotImplementedError
 
     def check_validation(self, y_val: Any) -> None:
@@ -58,11 +59,11 @@ class Task:
         return network
 
     def stratify(self, targets: NDArray) -> NDArray | None:
-        """Return what rows set aside are stratified by, or None."""
+        """Return what to stratify held-out rows by, or None."""
         return None
 
     def missing(self, y: NDArray) -> list:
-        """List what a scorer may miss in y."""
+        """List the classes that y lacks, which a scorer may need."""
         return []
 
     def for_scorers(self, y: NDArray) -> tuple[NDArray, Self]:
@@ -70,14 +71,14 @@ class Task:
         return y, self
 
     def rows_to_keep(self, y: NDArray, train: NDArray, validation: NDArray) -> NDArray:
-        """Find rows set aside that must be learnt from."""
+        """Find held-out rows that training needs."""
         return np.array([], dtype=int)
 
 
 def kish(chosen: NDArray, weight: NDArray) -> NDArray:
-    """Effective number of the rows that are chosen by ones, (n_outputs,).
+    """Compute Kish's effective number of the rows that are chosen by ones, (n_outputs,).
 
-    It is the number of rows of equal weights that know a mean as well.
+    It is the number of equally weighted rows that would estimate a mean as well.
 
     Parameters
     ----------
