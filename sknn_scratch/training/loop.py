@@ -14,12 +14,12 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from sknn_scratch.network.threads import threads_for
+from sknn_scratch.network.threads import one_thread_for
 from sknn_scratch.training.grouping import stream_key
 from sknn_scratch.training.job import Epoch, TrainingJob, TrainingState
 from sknn_scratch.training.objective import Objective, per_network
 from sknn_scratch.training.sampling import Sampler, Stream
-from sknn_scratch.training.solvers import SolverState, stacked
+from sknn_scratch.training.solvers import SolverState, stacked, stepping
 
 #: About how many updates ahead learning rates are computed, as one array.
 PLANNED_UPDATES = 512
@@ -149,7 +149,9 @@ class Stack:
         }
         self.objective = Objective(jobs, self.theta)
         self.solver = stacked([job.solver for job in jobs], K, self.theta.dtype)
-        self.take_step = self.solver.bound(self.theta, self.objective.grad, self.state)
+        self.step = stepping(
+            self.solver, self.theta, self.objective.weights, self.objective.grad, self.state
+        )
         self.weight_decay = self._noise_scaled_decay()
         self.replan()
 
@@ -187,9 +189,7 @@ class Stack:
                 lr, size = next(self.planned, None) or self._plan()
                 loss = self.objective.evaluate(sampler.gather(rows))
                 losses += loss * (rows.stop - rows.start)
-                if self.weight_decay is not None:
-                    self.objective.weights *= 1 - lr * self.weight_decay
-                self.take_step(size)
+                self.step(size, None if self.weight_decay is None else 1 - lr * self.weight_decay)
             self.epoch += 1
             means = np.ravel(losses / self.n).tolist()
             for member, mean in zip(self.members, means, strict=True):
@@ -294,7 +294,7 @@ def train(jobs: Sequence[TrainingJob]) -> list[TrainingState]:
     stack = Stack(jobs)
     largest = jobs[0].architecture.largest_product(jobs[0].batch_size)
     try:
-        with threads_for(largest), np.errstate(over="ignore", invalid="ignore"):
+        with one_thread_for(largest), np.errstate(over="ignore", invalid="ignore"):
             for losses in stack.epochs():
                 ended = {}
                 for k, loss in enumerate(losses):
