@@ -132,7 +132,7 @@ class Network:
         block = self.features(X, self.dtype)
         z = [part[..., : block.shape[0], :] for part in z]
         forward(layers, block, ACTIVATIONS[self.architecture.activation], z)
-        return z[-1]
+        return np.ascontiguousarray(z[-1])
 
     def hidden_activations(self, X: Any) -> list[NDArray]:
         """Compute the activations of each hidden layer, (K, n, n_hidden) each, for X as it came."""

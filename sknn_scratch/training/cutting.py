@@ -15,7 +15,11 @@ WORTH_CUTTING = 1 << 26
 #: Multiplications of a block, and rows or inputs, at least. With fewer, products take longer.
 LEAST_WORK, LEAST_ROWS, LEAST_INPUTS = 1 << 23, 128, 192
 
-#: Blocks of rows at most.
+#: Multiplications of an update of a part of a stack, at least: so that each of the calls of NumPy
+#: that it consists of takes much longer than the Python between them.
+LEAST_WORK_OF_STACK = 1 << 24
+
+#: Blocks of rows at most, or parts of a stack.
 MOST_BLOCKS = 16
 
 #: About how many multiplications take as long as a hidden unit's activation and its derivative.
@@ -45,6 +49,15 @@ def row_blocks(sizes: Sequence[int], n: int) -> list[slice]:
         return []
     most = min(n // LEAST_ROWS, work // LEAST_WORK, MOST_BLOCKS)
     return equal_blocks(n, most) if most > 1 else []
+
+
+def stack_parts(sizes: Sequence[int], n: int, K: int) -> int:
+    """Tell into how many stacks one of K networks with batches of n rows is cut.
+
+    They are trained side by side, epoch by epoch, which needs fewer meetings than to cut updates.
+    """
+    work = K * multiplications(sizes, n)
+    return 1 if work < WORTH_CUTTING else min(K, work // LEAST_WORK_OF_STACK, MOST_BLOCKS)
 
 
 def input_blocks(sizes: Sequence[int], n: int) -> list[tuple[int, slice]]:
