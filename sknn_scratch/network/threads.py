@@ -9,12 +9,12 @@ are, and who takes what, makes no difference to the result.
 
 import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from queue import SimpleQueue
-from threading import Lock, Thread
-from typing import Self
+from threading import Lock, Thread, local
+from typing import Any, Self
 
 import joblib
 import numpy as np
@@ -28,8 +28,9 @@ NEVER_SHARED = 1 << 13
 class _OneThread:
     """Limit BLAS to one thread as long as anybody is within the context.
 
-    The number of threads belongs to the process, not to the thread of Python that sets it. So the
-    first to enter sets it, and the last to leave puts it back.
+    With most libraries the number of threads belongs to the process, not to the thread of Python
+    that sets it. So the first to enter sets it, and the last to leave puts it back. With others,
+    such as MKL, it belongs to the thread, and each sets its own.
 
     Attributes
     ----------
@@ -38,30 +39,69 @@ class _OneThread:
     """
 
     def __init__(self) -> None:
-        self.lock, self.within = Lock(), 0
-        self.controller = ThreadpoolController().select(user_api="blas")
-        self.n_threads = 1
+        self.lock, self.within, self.n_threads = Lock(), 0, 1
+        self.libraries = ThreadpoolController().select(user_api="blas").lib_controllers
+        self.shared = [library for library in self.libraries if not _is_of_thread(library)]
+        self.own = [library for library in self.libraries if _is_of_thread(library)]
+        self.here = local()
         if hasattr(os, "register_at_fork"):  # not on Windows
             os.register_at_fork(
                 before=self.lock.acquire,
                 after_in_parent=self.lock.release,
-                after_in_child=self.lock.release,
+                after_in_child=self._forked,
             )
+
+    def _forked(self) -> None:
+        """In a child process, forget the threads that did not come along."""
+        others = self.within - getattr(self.here, "depth", 0)
+        self.within -= others
+        if others and not self.within:
+            _set_threads(self.shared, self.before)
+        self.lock.release()
 
     def __enter__(self) -> Self:
         with self.lock:
             if self.within == 0:
-                found = [library.num_threads for library in self.controller.lib_controllers]
+                found = [library.num_threads for library in self.libraries]
                 self.n_threads = max(found) if found else joblib.cpu_count()
-                self.limiter = self.controller.limit(limits=1)
+                self.before = [library.num_threads for library in self.shared]
+                _set_threads(self.shared, [1] * len(self.shared))
             self.within += 1
+            self.here.depth = getattr(self.here, "depth", 0) + 1
+        self.limit_this_thread()
         return self
 
+    def limit_this_thread(self) -> None:
+        """Set what belongs to the thread that calls this."""
+        if self.own:
+            before = [library.num_threads for library in self.own]
+            self.here.before = [*getattr(self.here, "before", []), before]
+            _set_threads(self.own, [1] * len(self.own))
+
     def __exit__(self, *exception: object) -> None:
+        if self.own:
+            _set_threads(self.own, self.here.before.pop())
         with self.lock:
             self.within -= 1
+            self.here.depth -= 1
             if self.within == 0:
-                self.limiter.restore_original_limits()
+                _set_threads(self.shared, self.before)
+
+
+def _is_of_thread(library: Any) -> bool:
+    """Tell whether the number of threads belongs to the thread of Python that sets it."""
+    api, layer = library.internal_api, getattr(library, "threading_layer", None)
+    return api == "mkl" or (api, layer) == ("openblas", "openmp")
+
+
+def _set_threads(libraries: Sequence[Any], numbers: Sequence[int]) -> None:
+    for library, n in zip(libraries, numbers, strict=True):
+        # From threadpoolctl 3.8 on, the first thread to set OpenBLAS keeps all others from it until
+        # it gives that up. Here one sets it for all, and another may put it back.
+        give_up = getattr(library, "clear_controlling_thread", lambda *, force: None)
+        give_up(force=True)
+        library.set_num_threads(n)
+        give_up(force=True)
 
 
 @cache
@@ -157,7 +197,9 @@ class _Helpers:
             self.calls.put(call)
 
     def _serve(self) -> None:
-        np.seterr(over="ignore", invalid="ignore")  # what the callers have set for their threads
+        # What the callers have set for their threads.
+        np.seterr(over="ignore", invalid="ignore")
+        _one_thread().limit_this_thread()
         while True:
             self.calls.get().help()
 
