@@ -150,18 +150,22 @@ class Network:
         """Compute the probabilities of the classes, (K, n, n_classes), for X as it came.
 
         A single logistic output stands for two classes: that of its complement comes first. They
-        are of this dtype and sum to one in it, by default in the type that it computes in.
+        are of this dtype and sum to one in it, by default in float64 for X in float64, whatever the
+        network computes in.
         """
         link = INVERSE_LINKS[self.architecture.output]
+        wanted = dtype or np.result_type(X.dtype, self.dtype)
 
-        def finish(z: NDArray) -> NDArray:
-            return link.probabilities(link.per_class(z.astype(dtype or self.dtype, copy=False)))
+        def probabilities(z: NDArray) -> NDArray:
+            return link.probabilities(link.per_class(z.astype(wanted, copy=False)))
 
-        return self._computed(X, None, BLOCK_VALUES, finish)
+        return self._computed(X, None, BLOCK_VALUES, probabilities)
 
     def log_probabilities(self, X: Any) -> NDArray:
         """Compute the logarithms of :meth:`probabilities`, finite also where those round to 0."""
-        link = INVERSE_LINKS[self.architecture.output]
-        return self._computed(
-            X, None, BLOCK_VALUES, lambda z: link.log_probabilities(link.per_class(z))
-        )
+        link, dtype = INVERSE_LINKS[self.architecture.output], np.result_type(X.dtype, self.dtype)
+
+        def log_probabilities(z: NDArray) -> NDArray:
+            return link.log_probabilities(link.per_class(z.astype(dtype, copy=False)))
+
+        return self._computed(X, None, BLOCK_VALUES, log_probabilities)
