@@ -271,9 +271,11 @@ def numbers_of_type(operator: Any, shape: list[int]) -> Any:
 
 def pre_activations(graph: Graph, operator: Any, estimator: Any) -> str:
     """Compute the pre-activations of the outputs of a fitted network, for X."""
-    dtype = type_of(operator)
-    x = network_inputs(graph, estimator, operator.inputs, dtype)
-    return outputs(graph, estimator.network_, x, dtype)
+    dtype, network = type_of(operator), estimator.network_
+    within = min(np.dtype(dtype), network.dtype)  # as predict_proba computes
+    x = network_inputs(graph, estimator, operator.inputs, within)
+    z = outputs(graph, network, x, within)
+    return z if within == dtype else graph.cast(z, dtype)
 
 
 def probabilities_of(

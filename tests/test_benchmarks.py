@@ -85,11 +85,21 @@ def assert_ratios(table: list[list[str]], ratio: str, above: str, below: str) ->
 
 @pytest.mark.slow
 def test_fit_speed(tmp_path):
-    text = report("fit_speed.py", tmp_path, "--cases", "xor,iris", "--rounds", "1", "--epochs", "9")
+    options = ("--cases", "xor,iris", "--rounds", "1", "--epochs", "9")
+    options += ("--busy-rounds", "1", "--default-rounds", "1", "--tables", "iris")
+    text = report("fit_speed.py", tmp_path, *options)
     for word in ("--cases xor,iris", "- Machine: ", f"scikit-learn {find_version('sklearn')}"):
         assert word in text
     assert "PyTorch is not installed, so its column is missing." in text
-    one, default = tables(text)
+    one, default, defaults, busy = tables(text)
+    assert [row[0] for row in defaults[1:]] == ["iris"]
+    for threads in ("one thread", "default threads"):
+        ours, theirs = f"ours, {threads}, ms", f"MLPClassifier, {threads}, ms"
+        assert_ratios(defaults, f"ratio, {threads}", theirs, ours)
+    assert [row[:2] for row in busy[1:]] == [row[:2] for row in one[1:]]
+    for name in ("ours", "MLPClassifier"):
+        above, below = f"{name}, one thread, µs", f"{name}, default, µs"
+        assert_ratios(busy, f"{name}: one / default", above, below)
     for table in (one, default):
         assert [row[:3] for row in table[1:]] == [
             ["xor", "float64", "9"],
@@ -114,7 +124,7 @@ def find_version(module: str) -> str:
 
 def test_fit_speed_without_matplotlib(tmp_path):
     options = ("--cases", "xor", "--dtypes", "float32", "--threads", "one")
-    options += ("--rounds", "1", "--epochs", "2")
+    options += ("--rounds", "1", "--epochs", "2", "--default-rounds", "0")
     run = run_script("fit_speed.py", tmp_path, *options, without=("torch", "matplotlib"))
     assert run.returncode == 0, run.stderr
     assert "matplotlib is not installed, so there is no picture." in run.stderr
@@ -126,7 +136,7 @@ def test_fit_speed_without_matplotlib(tmp_path):
 def test_fit_speed_with_pytorch(tmp_path):
     pytest.importorskip("torch")
     options = ("--cases", "xor", "--dtypes", "float64", "--threads", "one")
-    options += ("--rounds", "1", "--epochs", "20")
+    options += ("--rounds", "1", "--epochs", "20", "--default-rounds", "0")
     text = report("fit_speed.py", tmp_path, *options, without=())
     assert "is missing" not in text
     assert f"PyTorch {find_version('torch')}" in text
@@ -412,3 +422,24 @@ def test_threads_that_are_inside_the_same_layer_at_once(monkeypatch):
     for p, right in zip(at_once(model.predict_proba, inputs), expected, strict=True):
         np.testing.assert_allclose(p, right, atol=1e-12)
     assert len(meetings) > 2 * N_THREADS, "more than one block of rows, each with two layers"
+
+
+def test_growth(tmp_path):
+    text = report("growth.py", tmp_path, "--rows", "100", "200", "--columns", "10")
+    by_rows, by_columns = tables(text)
+    models = ["ours", "MLPClassifier", "MLPClassifier, early stopping", "boosted trees"]
+    assert [row[:3] for row in by_rows[1:]] == [
+        [n, "30", model] for n in ("100", "200") for model in models
+    ]
+    assert [row[1:3] for row in by_columns[1:]] == [["10", model] for model in models]
+    for table in (by_rows, by_columns):
+        assert min(column(table, "seconds")) > 0
+        assert min(column(table, "epochs or trees")) >= 1
+        assert all(0 < brier < 0.5 for brier in column(table, "Brier score"))
+    assert (tmp_path / "growth.png").exists() == (find_spec("matplotlib") is not None)
+
+
+def test_growth_needs_the_columns_that_classes_depend_on(tmp_path):
+    run = run_script("growth.py", tmp_path, "--columns", "9", without=())
+    assert run.returncode == 2
+    assert "--columns: the classes depend on 10" in run.stderr

@@ -241,8 +241,19 @@ def test_dtype_is_what_is_computed_in_whatever_comes(dtype):
     for X in (X_iris.astype(np.float32), X_iris.astype(wanted), pd.DataFrame(X_iris)):
         clf = quick(dtype=dtype).fit(X, y_iris)
         assert {part.dtype for part in (*clf.coefs_, *clf.intercepts_)} == {wanted}
-        assert clf.predict_proba(X).dtype == wanted
+        as_given = np.float32 if isinstance(X, np.ndarray) and X.dtype == np.float32 else np.float64
+        assert clf.predict_proba(X).dtype == np.result_type(as_given, wanted)
         assert_allclose(clf.predict_proba(X), expected.predict_proba(X_iris), atol=1e-4)
+
+
+@pytest.mark.parametrize("y", [y_iris, y_iris == 1], ids=["three classes", "two classes"])
+def test_probabilities_sum_to_one_in_the_precision_of_x(y):
+    clf = quick(dtype="float32").fit(X_iris, y)
+    for X, dtype in ((X_iris, np.float64), (X_iris.astype(np.float32), np.float32)):
+        p, log_p = clf.predict_proba(X), clf.predict_log_proba(X)
+        assert p.dtype == log_p.dtype == dtype
+        assert_allclose(p.sum(axis=1), 1, rtol=4 * np.finfo(dtype).eps)
+        assert_allclose(np.exp(log_p), p, rtol=20 * np.finfo(dtype).eps)
 
 
 def test_integers_and_booleans_are_computed_in_float64():

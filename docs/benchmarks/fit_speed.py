@@ -3,7 +3,8 @@
 All do the same work: the same layer sizes, sigmoid units, log loss, batches, epochs, and Adam with
 the same settings, without penalty and without a rule that stops early. Each thread setting has a
 process of its own, since libraries read the number of threads when they are loaded. The processes
-take turns, so that whatever else the machine does hits all alike.
+take turns, so that whatever else the machine does hits all alike. Then the same is timed while
+another program computes on each core, and last a fit of both estimators with all their defaults.
 
 Writes fit_speed.md and fit_speed.png. The page docs/benchmarks.md says how to read them.
 """
@@ -34,8 +35,10 @@ import numpy as np
 import scipy
 import sklearn
 from numpy.typing import NDArray
+from sklearn import datasets
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_info
 
 import sknn_scratch
@@ -252,6 +255,23 @@ CONTENDERS = {
     PRODUCTS: products_alone,
 }
 
+#: Real tables, for a fit with all defaults.
+TABLES = {
+    "iris": datasets.load_iris,
+    "wine": datasets.load_wine,
+    "cancer": datasets.load_breast_cancer,
+    "digits": datasets.load_digits,
+}
+
+
+def default_fit(contender: str, name: str) -> Training:
+    """Prepare a fit of an estimator as it comes, to a table whose columns are standardised."""
+    X, y = TABLES[name](return_X_y=True)
+    X = StandardScaler().fit_transform(X)
+    estimator = {OURS: ScratchMLPClassifier, SKLEARN: MLPClassifier}[contender]
+    model = estimator(random_state=0)
+    return lambda: model.fit(X, y).loss_
+
 
 # ---------------------------------------------------------------- processes that take turns
 
@@ -277,8 +297,11 @@ def serve() -> None:
     warnings.filterwarnings("ignore", category=ConvergenceWarning)
     for line in sys.stdin:
         request = json.loads(line)
-        prepare = CONTENDERS[request["contender"]]
-        train = prepare(CASES[request["case"]], request["dtype"], request["epochs"])
+        if "table" in request:
+            train = default_fit(request["contender"], request["table"])
+        else:
+            prepare = CONTENDERS[request["contender"]]
+            train = prepare(CASES[request["case"]], request["dtype"], request["epochs"])
         print(json.dumps(timed(train)._asdict()), flush=True)
 
 
@@ -307,14 +330,47 @@ class Worker:
 
     def run(self, contender: str, case: Case, dtype: str, epochs: int) -> Run:
         """Have one training run, and wait for it."""
+        return self._ask(contender=contender, case=case.name, dtype=dtype, epochs=epochs)
+
+    def run_default(self, contender: str, table: str) -> Run:
+        """Have an estimator fitted as it comes, and wait for it."""
+        return self._ask(contender=contender, table=table)
+
+    def _ask(self, **request: Any) -> Run:
         assert self.process.stdin is not None and self.process.stdout is not None
         time.sleep(PAUSE)
-        request = {"contender": contender, "case": case.name, "dtype": dtype, "epochs": epochs}
         print(json.dumps(request), file=self.process.stdin, flush=True)
         answer = self.process.stdout.readline()
         if not answer:
             raise RuntimeError(f"The process that should run {request} has ended; see above.")
         return Run(**json.loads(answer))
+
+
+#: What a process runs to keep a core busy, until the one that has started it has gone.
+BUSY = """
+import os
+parent = os.getppid()
+while os.getppid() == parent:
+    for _ in range(100_000):
+        pass
+"""
+
+
+class BusyMachine:
+    """Context in which a process computes on each core that may be used."""
+
+    def __enter__(self) -> Self:
+        """Start the processes."""
+        command = [sys.executable, "-c", BUSY]
+        self.processes = [subprocess.Popen(command) for _ in range(joblib.cpu_count())]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the processes."""
+        for process in self.processes:
+            process.kill()
+        for process in self.processes:
+            process.wait()
 
 
 def check_same_work(case: Case, losses: dict[str, float | None]) -> None:
@@ -354,6 +410,22 @@ def measure(
             losses[contender] = run.loss
         check_same_work(case, losses)
     return {turn: median(values) for turn, values in seconds.items()}
+
+
+def measure_default_fits(
+    workers: dict[str, Worker], tables: Sequence[str], rounds: int
+) -> dict[str, dict[tuple[str, str], float]]:
+    """Time a fit of both estimators as they come to each table, in turns: median seconds."""
+    turns = [(threads, contender) for contender in (OURS, SKLEARN) for threads in workers]
+    found = {}
+    for table in tables:
+        seconds: dict[tuple[str, str], list[float]] = {turn: [] for turn in turns}
+        for _ in range(rounds + 1):
+            for threads, contender in turns:
+                run = workers[threads].run_default(contender, table)
+                seconds[threads, contender].append(run.seconds)
+        found[table] = {turn: median(values[1:]) for turn, values in seconds.items()}
+    return found
 
 
 # ---------------------------------------------------------------- what is written
@@ -528,6 +600,61 @@ def section(
     return [f"## {TITLES[threads]}", *table(header, rows)]
 
 
+def busy_epochs(case: Case, epochs: int | None) -> int:
+    """Choose the epochs on the busy machine, where some fits take many times as long."""
+    return epochs or math.ceil(case.epochs / 4)
+
+
+def busy_section(
+    results: Results, contenders: Sequence[str], rounds: int, epochs: int | None
+) -> list[str]:
+    """Table of the busy machine: what more threads than one gain or cost each contender."""
+    header = ["case", "dtype"]
+    for name in contenders:
+        header += [f"{name}, one thread, µs", f"{name}, default, µs", f"{name}: one / default"]
+    rows = []
+    for (case, dtype), medians in results.items():
+        row = [case.name, dtype]
+        for name in contenders:
+            one, default = (medians[threads, name] for threads in ("one", "default"))
+            updates = case.updates(busy_epochs(case, epochs))
+            row += [digits(1e6 * seconds / updates) for seconds in (one, default)]
+            row.append(f"{one / default:.2f}")
+        rows.append(row)
+    return [
+        "## Busy machine",
+        "",
+        "Meanwhile another process computes on each core. Microseconds for one update, medians of "
+        f"{rounds} round{'s' * (rounds > 1)}. Below 1, the threads that a library takes by default "
+        "make a fit slower.",
+        *table(header, rows),
+    ]
+
+
+def default_section(found: dict[str, dict[tuple[str, str], float]], rounds: int) -> list[str]:
+    """Table of the fits with all defaults."""
+    threads = list(dict.fromkeys(threads for medians in found.values() for threads, _ in medians))
+    header = ["table"]
+    for setting in threads:
+        title = TITLES[setting].lower()
+        header += [f"ours, {title}, ms", f"MLPClassifier, {title}, ms", f"ratio, {title}"]
+    rows = []
+    for name, medians in found.items():
+        row = [name]
+        for setting in threads:
+            ours, theirs = medians[setting, OURS], medians[setting, SKLEARN]
+            row += [digits(1e3 * ours), digits(1e3 * theirs), f"{theirs / ours:.2f}"]
+        rows.append(row)
+    return [
+        "## All defaults",
+        "",
+        "`ScratchMLPClassifier()` and `MLPClassifier()` as they come, on standardised columns: "
+        f"not the same work. Milliseconds for a fit, medians of {rounds} "
+        f"round{'s' * (rounds > 1)}; ratio is MLPClassifier / ours.",
+        *table(header, rows),
+    ]
+
+
 def report(
     results: Results,
     threads: Sequence[str],
@@ -610,6 +737,9 @@ def arguments() -> argparse.Namespace:
     add("--threads", type=names_among(THREADS), default=[*THREADS], help="one, default, or both")
     add("--rounds", type=positive, default=11, help="how often each fit is timed")
     add("--epochs", type=positive, help="epochs of all cases, instead of those chosen for each")
+    add("--busy-rounds", type=int, default=5, help="likewise on the busy machine; 0 for none")
+    add("--tables", type=names_among([*TABLES]), default=[*TABLES], help="for all defaults")
+    add("--default-rounds", type=int, default=5, help="likewise with all defaults; 0 for none")
     add("--out", type=Path, default=HERE, metavar="DIR", help="where to write")
     add("--serve", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -634,8 +764,22 @@ def main() -> None:
                 results[case, dtype] = medians
                 seconds = time.perf_counter() - began
                 say(f"{case.name} {dtype}: {options.rounds} round(s) in {seconds:.0f} s")
+        more = []
+        if options.default_rounds:
+            found = measure_default_fits(workers, options.tables, options.default_rounds)
+            more += default_section(found, options.default_rounds)
+        if options.busy_rounds and set(workers) == set(THREADS):
+            busy, trained = {}, [name for name in contenders if name != PRODUCTS]
+            with BusyMachine():
+                for case, dtype in results:
+                    epochs = busy_epochs(case, options.epochs)
+                    busy[case, dtype] = measure(
+                        case, dtype, workers, trained, options.busy_rounds, epochs
+                    )
+                    say(f"{case.name} {dtype}, busy machine: done")
+            more += busy_section(busy, trained, options.busy_rounds, options.epochs)
     lines = head("Speed of fit", others, with_torch=True)
-    lines += report(results, options.threads, contenders, options.rounds, options.epochs)
+    lines += report(results, options.threads, contenders, options.rounds, options.epochs) + more
     write(options.out / "fit_speed.md", lines)
     draw(results, options.threads, contenders, options.out / "fit_speed.png")
 

@@ -12,7 +12,7 @@ from sklearn.utils.extmath import row_norms
 from sknn_scratch.network.activations import ACTIVATIONS
 from sknn_scratch.network.arrays import row_type
 from sknn_scratch.network.layers import Architecture, Layer, layers_of, n_params
-from sknn_scratch.network.threads import threads_for
+from sknn_scratch.network.threads import one_thread_for
 
 #: Number of rows of a large table that :func:`initialise_by_data` uses.
 ROWS_LOOKED_AT = 256
@@ -163,7 +163,7 @@ def initialise_by_data(
         Source of the directions, and of the rows.
     """
     W, b = layer
-    with threads_for(ROWS_LOOKED_AT * W.size):
+    with one_thread_for(ROWS_LOOKED_AT * W.size):
         length = np.linalg.norm(W) / W.shape[-1] ** 0.5
         directions = rng.standard_cauchy(W.shape)
         W[...] = directions * (length / np.linalg.norm(directions, axis=-2))

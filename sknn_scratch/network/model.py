@@ -1,5 +1,7 @@
 """A fitted network: all that turns a table into probabilities, in one object."""
 
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -11,7 +13,7 @@ from sknn_scratch.network.features import AS_THEY_ARE, FeatureMap
 from sknn_scratch.network.layers import Architecture, Layer, layers_of, theta_of
 from sknn_scratch.network.links import INVERSE_LINKS
 from sknn_scratch.network.propagation import forward
-from sknn_scratch.network.threads import threads_for
+from sknn_scratch.network.threads import in_blocks, one_thread_for
 
 #: Values that the widest layer may hold at a time, per block of rows.
 BLOCK_VALUES = 1 << 18
@@ -86,22 +88,51 @@ class Network:
         -------
         z : ndarray of shape (K, n, n_outputs)
         """
-        layers, activation = self._layers(), ACTIVATIONS[self.architecture.activation]
+        return self._computed(X, rows, block_values, lambda z: z)
+
+    def _computed(
+        self, X: Any, rows: NDArray | None, block_values: int, finish: Callable[[NDArray], NDArray]
+    ) -> NDArray:
+        """Compute what ``finish`` makes of the outputs' pre-activations, in blocks of rows.
+
+        Any thread may take the next block.
+        """
         n = X.shape[0] if rows is None else len(rows)
-        dtype, K = self.dtype, self.coefs[0].shape[:-2]
         widths = [W.shape[-1] for W in self.coefs]
         widest = max(*widths, X.shape[1] if isinstance(X, np.ndarray) else 1)
         size = max(1, min(n, block_values // widest))
-        hidden = [np.empty((*K, size, width), dtype=dtype) for width in widths[:-1]]
-        result = np.empty((*K, n, widths[-1]), dtype=dtype)
-        with threads_for(self._largest_product(size)), np.errstate(over="ignore"):
-            for start in range(0, n, size):
-                chosen = slice(start, start + size)
-                block = self.features(X[chosen if rows is None else rows[chosen]], dtype)
-                m = block.shape[0]
-                z = [part[..., :m, :] for part in (*hidden, result[..., start:, :])]
-                forward(layers, block, activation, z)
+        layers = self._layers()
+        with one_thread_for(self._largest_product(size)), np.errstate(over="ignore"):
+            if n <= size:
+                all_rows = X if rows is None else X[rows]
+                return finish(self._outputs(layers, all_rows, self._workspace(n)))
+            of_none = finish(self._workspace(0)[-1])
+            result = np.empty((*of_none.shape[:-2], n, of_none.shape[-1]), dtype=of_none.dtype)
+            spare: list[list[NDArray]] = []
+
+            def compute(i: int) -> None:
+                try:
+                    z = spare.pop()
+                except IndexError:  # as many are at work as never before
+                    z = self._workspace(size)
+                chosen: Any = slice(i * size, (i + 1) * size)
+                block = X[chosen if rows is None else rows[chosen]]
+                result[..., chosen, :] = finish(self._outputs(layers, block, z))
+                spare.append(z)
+
+            in_blocks(compute, math.ceil(n / size))
         return result
+
+    def _workspace(self, n: int) -> list[NDArray]:
+        """Make an array for the pre-activations of each layer, (K, n, n_out)."""
+        return [np.empty((*W.shape[:-2], n, W.shape[-1]), dtype=self.dtype) for W in self.coefs]
+
+    def _outputs(self, layers: list[Layer], X: Any, z: Sequence[NDArray]) -> NDArray:
+        """Compute the pre-activations of the outputs, (K, n, n_outputs), in arrays z."""
+        block = self.features(X, self.dtype)
+        z = [part[..., : block.shape[0], :] for part in z]
+        forward(layers, block, ACTIVATIONS[self.architecture.activation], z)
+        return np.ascontiguousarray(z[-1])
 
     def hidden_activations(self, X: Any) -> list[NDArray]:
         """Compute the activations of each hidden layer, (K, n, n_hidden) each, for X as it came."""
@@ -109,7 +140,7 @@ class Network:
         inputs = self.features(X, dtype)
         z = [np.empty((*K, n, width), dtype=dtype) for width in [W.shape[-1] for W in self.coefs]]
         with (
-            threads_for(self._largest_product(n)),
+            one_thread_for(self._largest_product(n)),
             np.errstate(over="ignore"),
         ):
             forward(self._layers(), inputs, ACTIVATIONS[self.architecture.activation], z)
@@ -119,13 +150,22 @@ class Network:
         """Compute the probabilities of the classes, (K, n, n_classes), for X as it came.
 
         A single logistic output stands for two classes: that of its complement comes first. They
-        are of this dtype and sum to one in it, by default in the type that it computes in.
+        are of this dtype and sum to one in it, by default in float64 for X in float64, whatever the
+        network computes in.
         """
         link = INVERSE_LINKS[self.architecture.output]
-        z = self.outputs(X).astype(dtype or self.dtype, copy=False)
-        return link.probabilities(link.per_class(z))
+        wanted = dtype or np.result_type(X.dtype, self.dtype)
+
+        def probabilities(z: NDArray) -> NDArray:
+            return link.probabilities(link.per_class(z.astype(wanted, copy=False)))
+
+        return self._computed(X, None, BLOCK_VALUES, probabilities)
 
     def log_probabilities(self, X: Any) -> NDArray:
         """Compute the logarithms of :meth:`probabilities`, finite also where those round to 0."""
-        link = INVERSE_LINKS[self.architecture.output]
-        return link.log_probabilities(link.per_class(self.outputs(X)))
+        link, dtype = INVERSE_LINKS[self.architecture.output], np.result_type(X.dtype, self.dtype)
+
+        def log_probabilities(z: NDArray) -> NDArray:
+            return link.log_probabilities(link.per_class(z.astype(dtype, copy=False)))
+
+        return self._computed(X, None, BLOCK_VALUES, log_probabilities)

@@ -1,4 +1,9 @@
-"""The forward pass and the backward pass of a stack, written for one batch of rows."""
+"""The forward pass and the backward pass of a stack, written for one batch of rows.
+
+The backward pass also comes in two parts, for a batch that is cut into blocks of rows:
+:func:`backward_deltas` for each block of rows, and then :func:`layer_gradient` over all rows, for
+each block of a layer's inputs.
+"""
 
 from collections.abc import Sequence
 
@@ -64,3 +69,32 @@ def backward(
             product(delta, transposed(layers[i].W), below)  # (K, n, n_out) @ (K, n_out, n_in)
             activation.backprop(a, below)
             delta = below
+
+
+def backward_deltas(
+    layers: Sequence[Layer],
+    activation: Activation,
+    z: Sequence[NDArray],
+    delta: Sequence[NDArray],
+    spare: Sequence[NDArray],
+) -> None:
+    """Fill delta, dLoss/dz of each hidden layer, given that of the last layer in z[-1].
+
+    The activations in z stay: what ``activation`` uses up is a copy in spare, arrays as delta.
+    """
+    above = z[-1]
+    for i in reversed(range(len(delta))):
+        product(above, transposed(layers[i + 1].W), delta[i])  # (n, n_out) @ (n_out, n_in)
+        np.copyto(spare[i], z[i])
+        activation.backprop(spare[i], delta[i])
+        above = delta[i]
+
+
+def layer_gradient(a: NDArray, delta: NDArray, ones: NDArray, grad: Layer, inputs: slice) -> None:
+    """Fill the gradient of the weights of some inputs of a layer; with the first, of the biases.
+
+    a (K, n, n_in) is what the layer sees, delta (K, n, n_out) is dLoss/dz.
+    """
+    product(transposed(a[..., inputs]), delta, grad.W[..., inputs, :])  # (.., n) @ (n, n_out)
+    if not inputs.start:
+        product(ones, delta, grad.b)  # (K, 1, n) @ (K, n, n_out)

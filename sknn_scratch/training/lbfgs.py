@@ -8,8 +8,10 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
+from scipy.sparse import issparse
 
-from sknn_scratch.network.threads import threads_for
+from sknn_scratch.network.threads import one_thread_for
+from sknn_scratch.training.cutting import row_blocks
 from sknn_scratch.training.job import Epoch, TrainingJob, TrainingState
 from sknn_scratch.training.objective import Batch, Objective
 
@@ -28,7 +30,8 @@ class Search:
         rows = slice(None) if job.rows is None else job.rows
         X, Y = (part[rows].astype(np.float64, copy=False) for part in (job.X, job.Y))
         self.job = job
-        self.batch = Batch(job.architecture.sizes, (), X, Y)
+        sizes = job.architecture.sizes
+        self.batch = Batch(sizes, (), X, Y, [] if issparse(X) else row_blocks(sizes, job.n_rows))
         if job.sample_weight is not None:
             self.batch.set_weights(job.sample_weight[rows].astype(np.float64))
         self.objective = Objective([job], job.start.theta.astype(np.float64))
@@ -108,7 +111,7 @@ def train_lbfgs(job: TrainingJob, tol: float, max_fun: int) -> TrainingState:
     search = Search(job)
     largest = job.architecture.largest_product(job.n_rows)
     try:
-        with threads_for(largest), np.errstate(over="ignore", invalid="ignore"):
+        with one_thread_for(largest), np.errstate(over="ignore", invalid="ignore"):
             found = minimize(
                 search.loss_and_grad,
                 search.objective.theta.copy(),

@@ -13,11 +13,12 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from sknn_scratch.network.threads import threads_for
+from sknn_scratch.network.threads import in_blocks, one_thread_for
+from sknn_scratch.training.cutting import equal_blocks, stack_parts
 from sknn_scratch.training.job import Epoch, TrainingJob, TrainingState
 from sknn_scratch.training.objective import Objective, per_network
 from sknn_scratch.training.sampling import Sampler, Stream
-from sknn_scratch.training.solvers import SolverState, stacked
+from sknn_scratch.training.solvers import SolverState, stacked, stepping
 
 #: About how many updates ahead learning rates are computed, as one array.
 PLANNED_UPDATES = 512
@@ -104,7 +105,12 @@ class Member:
 
 
 class Stack:
-    """Networks in training. Those that are done leave, and the rest go on without them."""
+    """Networks in training. Those that are done leave, and the rest go on without them.
+
+    Parameters
+    ----------
+    jobs : sequence of TrainingJob
+    """
 
     def __init__(self, jobs: Sequence[TrainingJob]):
         self.results: list[TrainingState | None] = [None] * len(jobs)
@@ -138,7 +144,9 @@ class Stack:
         }
         self.objective = Objective(jobs, self.theta)
         self.solver = stacked([job.solver for job in jobs], K, self.theta.dtype)
-        self.take_step = self.solver.bound(self.theta, self.objective.grad, self.state)
+        self.step = stepping(
+            self.solver, self.theta, self.objective.weights, self.objective.grad, self.state
+        )
         self.weight_decay = self._noise_scaled_decay()
         self.replan()
 
@@ -151,25 +159,22 @@ class Stack:
         """Forget the learning rates that were computed ahead."""
         self.planned: Iterator[tuple[NDArray, NDArray]] = iter(())
 
-    def epochs(self) -> Iterator[list[float]]:
-        """Train epoch by epoch, and yield the losses of each, while networks are left."""
-        while self.members:
-            sampler = self.sampler
-            sampler.shuffle()
-            losses = 0.0
-            for rows in sampler.slices:
-                lr, size = next(self.planned, None) or self._plan()
-                loss = self.objective.evaluate(sampler.gather(rows))
-                losses += loss * (rows.stop - rows.start)
-                if self.weight_decay is not None:
-                    self.objective.weights *= 1 - lr * self.weight_decay
-                self.take_step(size)
-            self.epoch += 1
-            means = np.ravel(losses / self.n).tolist()
-            for member, mean in zip(self.members, means, strict=True):
-                member.count_updates(self.epoch, mean, len(sampler.slices), self.n)
-            self.weight_decay = self._noise_scaled_decay()
-            yield means
+    def run_epoch(self) -> list[float]:
+        """Train for an epoch, and return the losses of the networks."""
+        sampler = self.sampler
+        sampler.shuffle()
+        losses = 0.0
+        for rows in sampler.slices:
+            lr, size = next(self.planned, None) or self._plan()
+            loss = self.objective.evaluate(sampler.gather(rows))
+            losses += loss * (rows.stop - rows.start)
+            self.step(size, None if self.weight_decay is None else 1 - lr * self.weight_decay)
+        self.epoch += 1
+        means: list[float] = np.ravel(losses / self.n).tolist()
+        for member, mean in zip(self.members, means, strict=True):
+            member.count_updates(self.epoch, mean, len(sampler.slices), self.n)
+        self.weight_decay = self._noise_scaled_decay()
+        return means
 
     def _plan(self) -> tuple[NDArray, NDArray]:
         """Compute learning rates and step sizes of the next epochs; return those of one update."""
@@ -196,7 +201,16 @@ class Stack:
         self.planned = zip(lr, size, strict=True)
         return next(self.planned)
 
-    def end_epoch(self, k: int, loss: float) -> str:
+    def end_epoch(self, losses: Sequence[float]) -> None:
+        """Score the epoch that has just ended, show it to callbacks, and let go who is done."""
+        ended = {}
+        for k, loss in enumerate(losses):
+            if stop_reason := self._end_epoch_of(k, loss):
+                ended[k] = stop_reason
+        if ended:
+            self.leave(ended)
+
+    def _end_epoch_of(self, k: int, loss: float) -> str:
         """Score the epoch that network k of the stack has just finished, and show it to callbacks.
 
         Returns why its training ends, or "" if it goes on.
@@ -265,17 +279,42 @@ def train(jobs: Sequence[TrainingJob]) -> list[TrainingState]:
     results : list of TrainingState
         In the order of the jobs. On KeyboardInterrupt, what was learnt until then.
     """
-    stack = Stack(jobs)
-    largest = jobs[0].architecture.largest_product(jobs[0].batch_size)
+    network, batch_size = jobs[0].architecture, jobs[0].batch_size
+    parts = _parts(jobs)
+    stacks = [Stack([jobs[k] for k in part]) for part in parts]
     try:
-        with threads_for(largest), np.errstate(over="ignore", invalid="ignore"):
-            for losses in stack.epochs():
-                ended = {}
-                for k, loss in enumerate(losses):
-                    if stop_reason := stack.end_epoch(k, loss):
-                        ended[k] = stop_reason
-                if ended:
-                    stack.leave(ended)
+        with (
+            one_thread_for(network.largest_product(batch_size)),
+            np.errstate(over="ignore", invalid="ignore"),
+        ):
+            while running := [stack for stack in stacks if stack.members]:
+                for stack, losses in zip(running, _run_epoch(running), strict=True):
+                    stack.end_epoch(losses)
     except KeyboardInterrupt:
-        stack.leave(dict.fromkeys(range(len(stack.members)), "interrupted"))
-    return [result for result in stack.results if result is not None]
+        for stack in stacks:
+            stack.leave(dict.fromkeys(range(len(stack.members)), "interrupted"))
+    results = {
+        k: result
+        for part, stack in zip(parts, stacks, strict=True)
+        for k, result in zip(part, stack.results, strict=True)
+    }
+    return [result for _, result in sorted(results.items()) if result is not None]
+
+
+def _parts(jobs: Sequence[TrainingJob]) -> list[range]:
+    """Cut a stack that is worth it into smaller ones: the jobs of each, by their indices."""
+    n = stack_parts(jobs[0].architecture.sizes, jobs[0].batch_size, len(jobs))
+    return [range(len(jobs))[cut] for cut in equal_blocks(len(jobs), n)]
+
+
+def _run_epoch(stacks: Sequence[Stack]) -> list[list[float]]:
+    """Train stacks for an epoch each, in threads, and return the losses of their networks."""
+    if len(stacks) == 1:
+        return [stacks[0].run_epoch()]
+    losses: list[list[float]] = [[] for _ in stacks]
+
+    def work(i: int) -> None:
+        losses[i] = stacks[i].run_epoch()
+
+    in_blocks(work, len(stacks))
+    return losses

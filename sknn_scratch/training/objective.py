@@ -1,6 +1,7 @@
 """Loss and gradient of a batch of rows, for a stack of networks."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,11 +10,55 @@ from sknn_scratch.network.activations import ACTIVATIONS
 from sknn_scratch.network.arrays import inner
 from sknn_scratch.network.layers import layers_of, n_weights
 from sknn_scratch.network.losses import LOSSES, Scratch
-from sknn_scratch.network.propagation import Workspace, backward, forward
+from sknn_scratch.network.propagation import (
+    Workspace,
+    backward,
+    backward_deltas,
+    forward,
+    layer_gradient,
+)
+from sknn_scratch.network.threads import in_blocks
+from sknn_scratch.training.cutting import input_blocks
 from sknn_scratch.training.job import TrainingJob
 
 
-class Batch:
+class Rows:
+    """Rows of K networks, of a batch or of a part of it.
+
+    Parameters
+    ----------
+    X, y, weight : ndarray of shape (K, n, n_features), (K, n, n_outputs) and (K, n, n_outputs)
+        Inputs, targets and normalised weights.
+    n : int
+        Rows of the batch.
+    """
+
+    def __init__(self, X: NDArray, y: NDArray, weight: NDArray, n: int):
+        self.X, self.y, self.weight, self.n = X, y, weight, n
+
+    def set_weights(self, sample_weight: NDArray) -> None:
+        """Set the weights of the rows, (K, n, n_outputs) or (K, n, 1), which are 1 on average.
+
+        They are divided by the number of rows, not by their sum: a batch that happens to have
+        heavy rows counts more than others. Otherwise heavy rows would count less than they ought.
+        """
+        np.divide(sample_weight, self.n, self.weight)
+
+
+class Block(Rows):
+    """Some rows of a batch in views of its arrays, with scratch of their own."""
+
+    def __init__(self, batch: "Batch", rows: slice):
+        X, y, weight = (array[..., rows, :] for array in (batch.X, batch.y, batch.weight))
+        super().__init__(X, y, weight, batch.n)
+        self.rows = rows
+        self.z = [z[..., rows, :] for z in batch.work.z]
+        self.delta = [delta[..., rows, :] for delta in batch.work.delta]
+        self.spare = [np.empty_like(delta) for delta in self.delta]
+        self.scratch = Scratch(self.z[-1])
+
+
+class Batch(Rows):
     """Rows of K networks, and the arrays in which their loss and gradient are computed.
 
     Parameters
@@ -26,6 +71,10 @@ class Batch:
         Inputs.
     y : ndarray of shape (K, n, n_outputs)
         Targets; its dtype is that of the computation.
+    cuts : sequence of slice
+        Blocks of rows, each of which any thread may compute; of one network with a dense X only.
+    fill : callable or None
+        Copies what a block is to hold into its arrays. None if it is there.
 
     Attributes
     ----------
@@ -33,20 +82,22 @@ class Batch:
         Normalised weight of each row and output: 1 / n times its weight, which is 1 on average.
     """
 
-    def __init__(self, sizes: Sequence[int], K: tuple[int, ...], X: NDArray, y: NDArray):
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        K: tuple[int, ...],
+        X: NDArray,
+        y: NDArray,
+        cuts: Sequence[slice] = (),
+        fill: Callable[[Block], None] | None = None,
+    ):
         n = y.shape[-2]
-        self.X, self.y = X, y
-        self.weight = np.full_like(y, 1 / n)
+        super().__init__(X, y, np.full_like(y, 1 / n), n)
         self.work = Workspace(sizes, K, n, y.dtype)
         self.scratch = Scratch(self.work.z[-1])
-
-    def set_weights(self, sample_weight: NDArray) -> None:
-        """Set the weights of the rows, (K, n, n_outputs) or (K, n, 1), which are 1 on average.
-
-        They are divided by the number of rows, not by their sum: a batch that happens to have
-        heavy rows counts more than others. Otherwise heavy rows would count less than they ought.
-        """
-        np.divide(sample_weight, self.y.shape[-2], self.weight)
+        self.blocks = [Block(self, rows) for rows in cuts]
+        self.input_blocks = input_blocks(sizes, n) if cuts else []
+        self.fill = fill
 
 
 class Objective:
@@ -79,16 +130,48 @@ class Objective:
 
     def evaluate(self, batch: Batch) -> NDArray:
         """Fill grad, and return the loss of each network, (K,)."""
-        work = batch.work
-        forward(self.layers, batch.X, self.activation, work.z)
-        loss = self.loss.value_and_delta(
-            work.z[-1], batch.y, batch.weight, self.guard, batch.scratch
-        )
-        backward(self.layers, batch.X, self.activation, work, self.grads)
+        if batch.blocks:
+            loss = self._evaluate_in_blocks(batch)
+        else:
+            work = batch.work
+            forward(self.layers, batch.X, self.activation, work.z)
+            loss = self.loss.value_and_delta(
+                work.z[-1], batch.y, batch.weight, self.guard, batch.scratch
+            )
+            backward(self.layers, batch.X, self.activation, work, self.grads)
         if self.penalised:
-            np.multiply(self.weights, self.alpha / batch.y.shape[-2], self.penalty)
+            np.multiply(self.weights, self.alpha / batch.n, self.penalty)
             self.weight_grads += self.penalty
             loss += 0.5 * inner(self.weights, self.penalty)
+        return loss
+
+    def _evaluate_in_blocks(self, batch: Batch) -> NDArray:
+        """Fill grad, and return the loss, block by block.
+
+        First dLoss/dz for blocks of rows, and then the gradient for blocks of each layer's inputs.
+        So each number of the gradient is summed by one thread, over all rows at once.
+        """
+        losses: list[Any] = [None] * len(batch.blocks)
+        seen = [batch.X, *batch.work.z[:-1]]
+        deltas = [*batch.work.delta, batch.work.z[-1]]
+
+        def propagate(i: int) -> None:
+            block = batch.blocks[i]
+            if batch.fill is not None:
+                batch.fill(block)
+            forward(self.layers, block.X, self.activation, block.z)
+            losses[i] = self.loss.value_and_delta(
+                block.z[-1], block.y, block.weight, self.guard, block.scratch
+            )
+            backward_deltas(self.layers, self.activation, block.z, block.delta, block.spare)
+
+        def differentiate(i: int) -> None:
+            layer, inputs = batch.input_blocks[i]
+            layer_gradient(seen[layer], deltas[layer], batch.work.ones, self.grads[layer], inputs)
+
+        in_blocks(propagate, len(batch.blocks))
+        in_blocks(differentiate, len(batch.input_blocks))
+        loss: NDArray = sum(losses)
         return loss
 
 

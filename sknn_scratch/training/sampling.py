@@ -10,8 +10,9 @@ from scipy.sparse import issparse
 from sklearn.utils.sparsefuncs import inplace_column_scale
 
 from sknn_scratch.network.arrays import row_type
+from sknn_scratch.training.cutting import row_blocks
 from sknn_scratch.training.job import TrainingJob
-from sknn_scratch.training.objective import Batch
+from sknn_scratch.training.objective import Batch, Block, Rows
 
 
 def batch_slices(n_samples: int, batch_size: int) -> Iterator[slice]:
@@ -89,13 +90,14 @@ class Sampler:
         self.kept: NDArray | None = None
         if any(stream.dropout_rng is not None for stream in streams):
             self.kept = np.ones((*self.K, 1, sizes[0]), dtype=dtype)
-        self.batches = {}
+        self.batches: dict[int, Batch] = {}
         for n in {rows.stop - rows.start for rows in self.slices}:
             # Rows of a sparse X are gathered as a sparse matrix of their own.
             n_features = 0 if issparse(self.X) else sizes[0]
             X = np.empty((*self.K, n, n_features), dtype=dtype)
             y = np.empty((*self.K, n, sizes[-1]), dtype=dtype)
-            self.batches[n] = Batch(sizes, self.K, X, y)
+            cuts = [] if self.K or issparse(self.X) else row_blocks(sizes, n)
+            self.batches[n] = Batch(sizes, self.K, X, y, cuts, self._fill_block)
 
     def shuffle(self) -> None:
         """Bring the rows into the order of the next epoch."""
@@ -104,9 +106,23 @@ class Sampler:
                 stream.rng.shuffle(order)
 
     def gather(self, rows: slice) -> Batch:
-        """Copy rows of the epoch, given their positions in it, into a batch."""
-        chosen = self.rows[..., rows]
-        batch = self.batches[chosen.shape[-1]]
+        """Copy rows of the epoch, by their places in it, to where they are used.
+
+        A batch that is cut into blocks copies them itself, block by block.
+        """
+        self.chosen = self.rows[..., rows]
+        batch = self.batches[self.chosen.shape[-1]]
+        if self.kept is not None:
+            self._draw_inputs(self.kept)
+        if not batch.blocks:
+            self._fill(batch, self.chosen)
+        return batch
+
+    def _fill_block(self, block: Block) -> None:
+        self._fill(block, self.chosen[block.rows])
+
+    def _fill(self, batch: Rows, chosen: NDArray) -> None:
+        """Copy the chosen rows, (K, n), and leave inputs out."""
         if isinstance(self.X, np.ndarray):
             self.X.take(chosen, -2, batch.X, "clip")
         else:
@@ -114,12 +130,15 @@ class Sampler:
         self.Y.take(chosen, -2, batch.y, "clip")
         if self.sample_weight is not None:
             batch.set_weights(self.sample_weight[chosen])
-        if self.kept is not None:
-            self._leave_inputs_out(batch, self.kept)
-        return batch
+        if self.kept is None:
+            return
+        if isinstance(batch.X, np.ndarray):
+            batch.X *= self.kept
+        else:
+            inplace_column_scale(batch.X, self.kept.ravel())
 
-    def _leave_inputs_out(self, batch: Batch, kept: NDArray) -> None:
-        """Leave out columns of the batch at random, and scale the others up to compensate.
+    def _draw_inputs(self, kept: NDArray) -> None:
+        """Leave out columns of an update at random, and scale the others up to compensate.
 
         It drops columns, not single values: that takes n times fewer random numbers, and makes no
         difference between a row that comes twice and one with twice the weight.
@@ -129,10 +148,6 @@ class Sampler:
                 drawn = stream.dropout_rng.random_sample(len(inputs))
                 np.greater_equal(drawn, stream.job.input_dropout, inputs)
                 inputs /= 1 - stream.job.input_dropout
-        if isinstance(batch.X, np.ndarray):
-            batch.X *= kept
-        else:
-            inplace_column_scale(batch.X, kept.ravel())
 
     def note_orders(self) -> None:
         """Store the current order of the rows in each stream."""
