@@ -190,7 +190,7 @@ def faulty_scorer(estimator, X, y):
 OVERFLOWS = {"solver": "sgd", "activation": "identity", "learning_rate_init": 1e300}
 FAILURES = {
     "X cannot be read": ({}, (Faulty(), NAMES), {}),
-    "not a number": ({}, (IRIS * np.nan, NAMES), {}),
+    "infinity": ({}, (IRIS * np.inf, NAMES), {}),
     "other numbers of rows": ({}, (IRIS, NAMES[:9]), {}),
     "numbers that are no classes": ({}, (IRIS, IRIS[:, 0]), {}),
     "one class": ({}, (IRIS, np.ones(150)), {}),
@@ -217,7 +217,7 @@ FAILURES = {
 }
 STREAMS = {
     "X cannot be read": ({}, (Faulty(), BENIGN), {}),
-    "not a number": ({}, (CANCER * np.nan, BENIGN), {}),
+    "infinity": ({}, (CANCER * np.inf, BENIGN), {}),
     "other columns": ({}, (CANCER.iloc[:, :4], BENIGN), {}),
     "another class": ({}, (CANCER, BENIGN + 1), {}),
     "other classes": ({}, (CANCER, BENIGN), {"classes": [0, 1, 2]}),

@@ -2,6 +2,7 @@
 
 import datetime
 import pickle
+from decimal import Decimal
 
 import matplotlib
 import numpy as np
@@ -134,6 +135,21 @@ def test_types_of_polars_and_pyarrow():
     city = table.schema.get_field_index("city")
     encoded = table.set_column(city, "city", table["city"].combine_chunks().dictionary_encode())
     assert sorted(network().fit(encoded, Y).input_names_) == sorted(without)
+    of_pandas = X.assign(city=X["city"].astype(pd.ArrowDtype(encoded["city"].type)))
+    assert sorted(network().fit(of_pandas, Y).input_names_) == sorted(without)
+    batch = encoded.combine_chunks().to_batches()[0]
+    assert len(network().fit(batch, Y).input_names_) == len(without)
+    sparse = pd.DataFrame({"paid": X["paid"].astype(pd.SparseDtype(bool)), "x": np.arange(N)})
+    assert network().fit(sparse, Y).input_names_.tolist() == ["paid_False", "paid_True", "x"]
+    numbers = X[["age", "rooms"]]
+    sparse = numbers.astype({"age": pd.SparseDtype(float), "rooms": pd.SparseDtype(int)})
+    for chosen in ("age", "rooms"), ("age",):
+        assert_array_equal(
+            network().fit(sparse[[*chosen]], Y).predict_proba(sparse[[*chosen]]),
+            network().fit(numbers[[*chosen]], Y).predict_proba(numbers[[*chosen]]),
+        )
+    wide = polars.with_columns(pl.col("rooms").cast(pl.Int128))
+    assert network().fit(wide, Y).input_names_.tolist() == INPUTS
     decimal = polars.with_columns(pl.col("rooms").cast(pl.Decimal(10, 2)))
     assert_array_equal(
         network().fit(decimal, Y).predict_proba(decimal),
@@ -297,6 +313,67 @@ def test_a_column_of_gaps_alone_says_nothing():
     assert_array_equal(clf.predict_proba(X.assign(empty=1e9, none=None)), p)
 
 
+@pytest.mark.parametrize("empty", [None, np.nan, pd.Series([None] * N, dtype="string")])
+def test_words_where_there_was_nothing(empty):
+    """So it is in a fold without one of the few words of a column."""
+    clf = network().fit(X.assign(note=empty), Y)
+    assert "note" in clf.input_names_
+    p = clf.predict_proba(X.assign(note=None))
+    if isinstance(empty, float):
+        with pytest.raises(ValueError, match="Column 'note' of X is one of numbers, but holds"):
+            clf.predict(X.assign(note="word"))
+    else:
+        assert_array_equal(clf.predict_proba(X.assign(note="word")), p)
+    assert_array_equal(clf.predict_proba(X.assign(note=1e9)), p)
+
+
+def test_numbers_after_nothing_in_a_stream():
+    rng = np.random.RandomState(0)
+    late = pd.DataFrame({"a": rng.randn(1200), "b": rng.randn(1200)}).astype(object)
+    y = np.where(late["b"] > 0, 1, 0)
+    clf = network(learning_rate_init=0.02).partial_fit(late.assign(b=None), y, classes=[0, 1])
+    for _ in range(20):
+        clf.partial_fit(late, y)
+    assert clf.score(late, y) > 0.9
+
+
+def test_gaps_are_alike_whatever_is_a_category():
+    """Also where all columns are taken for numbers, and where gaps are in an array of objects."""
+    numbers = pd.DataFrame({"a": np.arange(N) * 1.0, "b": np.arange(N) % 5})
+    numbers.loc[::7, "a"] = np.nan
+    p = network().fit(numbers, Y).predict_proba(numbers)
+    a = numbers["a"]
+    tables = {
+        "objects": numbers.assign(a=a.astype(object).where(a.notna(), pd.NA)),
+        "Decimal": numbers.assign(a=[None if v != v else Decimal(int(v)) for v in a]),
+        "category": numbers.assign(a=a.astype("Int64").astype("category")),
+        "Arrow": numbers.assign(a=a.astype("double[pyarrow]")),
+        "words": numbers.assign(a=a.map(str, na_action="ignore")),
+        "pyarrow": pa.table(
+            {"a": pa.array(a, from_pandas=True).dictionary_encode(), "b": numbers["b"]}
+        ),
+    }
+    for table in tables.values():
+        clf = network(categorical_features=None).fit(table, Y)
+        assert_array_equal(clf.predict_proba(table), p)
+        assert_array_equal(network().fit(numbers, Y).predict_proba(table), p)
+
+
+def test_masked_cells_are_gaps():
+    numbers = np.arange(2 * N).reshape(N, 2) * 1.0
+    mask = np.zeros((N, 2), dtype=bool)
+    mask[::7, 0] = True
+    p = network().fit(np.where(mask, np.nan, numbers), Y).predict_proba(numbers)
+    for array in (numbers, numbers.astype(int), numbers.astype(object)):
+        masked = np.ma.array(array, mask=mask)
+        clf = network().fit(masked, Y)
+        assert_array_equal(clf.predict_proba(numbers), p)
+        expected = clf.predict_proba(np.where(mask, np.nan, numbers))
+        assert_array_equal(clf.predict_proba(masked), expected)
+    words = np.ma.array(np.array([["a"], ["b"]] * (N // 2)), mask=mask[:, :1])
+    assert network().fit(words, Y).input_names_.tolist() == ["x0_a", "x0_b", "x0_nan"]
+
+
 # ---------------------------------------------------------------- categorical_features
 
 
@@ -312,6 +389,43 @@ def test_categories_chosen():
     assert_array_equal(clf.predict(array), clf.predict(array.astype(object)))
     numbers = network(categorical_features=None).fit(X[["age", "paid", "rooms"]], Y)
     assert numbers.input_names_.tolist() == ["age", "paid", "rooms", "missingindicator_age"]
+    none = network(categorical_features=[]).fit(X[["age", "paid", "rooms"]], Y)
+    assert_array_equal(none.input_names_, numbers.input_names_)
+
+
+@pytest.mark.parametrize("other", [lambda X: X, pl.from_pandas, pa.Table.from_pandas])
+def test_categories_chosen_by_name(other):
+    table = other(X[["age", "rooms"]])
+    clf = network(categorical_features=["rooms"]).fit(table, Y)
+    assert [name.split("_")[0] for name in clf.input_names_[1:6]] == ["rooms"] * 5
+    with pytest.raises(ValueError, match=r"'size', which X lacks. It has \['age', 'rooms'\]"):
+        network(categorical_features=["size"]).fit(table, Y)
+
+
+def test_large_whole_numbers_are_levels_of_their_own():
+    """Gaps make floats of whole numbers, of which neighbours are the same from 2**53 on."""
+    ids = [None if i % 7 == 0 else 2**60 + i % 2 for i in range(N)]
+    y = np.arange(N) % 2
+    tables = (
+        pd.DataFrame({"id": pd.Series(ids, dtype="Int64")}),
+        pd.DataFrame({"id": pd.Series(ids, dtype="int64[pyarrow]")}),
+        pl.DataFrame({"id": ids}),
+        pa.table({"id": ids}),
+    )
+    for table in tables:
+        clf = network(categorical_features=["id"]).fit(table, y)
+        assert clf.input_names_.tolist() == [f"id_{2**60}", f"id_{2**60 + 1}", "id_nan"]
+        for other in tables:
+            assert clf.score(other, y) > 0.9
+
+
+@pytest.mark.parametrize("name", ["schema", "column_names", "get_columns", "type", "values"])
+def test_columns_named_as_attributes_of_frames(name):
+    table = X[["sex", "rooms"]].rename(columns={"sex": name})
+    clf = network().fit(table, Y)
+    assert clf.input_names_.tolist()[:2] == [f"{name}_female", f"{name}_male"]
+    p = network().fit(X[["sex", "rooms"]], Y).predict_proba(X[["sex", "rooms"]])
+    assert_array_equal(clf.predict_proba(table), p)
 
 
 @pytest.mark.parametrize(
@@ -362,6 +476,62 @@ def test_columns_that_cannot_be_used(kind):
         clf.predict(X.assign(sex=[UNUSABLE[kind]] * N))
 
 
+TIMES = pd.date_range("2020-01-01", periods=N)
+NUMBERS = X[["rooms"]]
+OF_TIME = {
+    "pandas, datetime64[ns]": lambda: NUMBERS.assign(odd=TIMES.as_unit("ns")),
+    "pandas, timedelta64[ns]": lambda: NUMBERS.assign(odd=(TIMES - TIMES[0]).as_unit("ns")),
+    "pandas, with a zone": lambda: NUMBERS.assign(odd=TIMES.tz_localize("UTC")),
+    "pandas, no date at all": lambda: NUMBERS.assign(
+        odd=pd.Series([pd.NaT] * N, dtype="datetime64[ns]")
+    ),
+    "pandas, Arrow": lambda: NUMBERS.assign(
+        odd=pd.Series(TIMES, dtype=pd.ArrowDtype(pa.timestamp("ns")))
+    ),
+    "polars, Date": lambda: pl.from_pandas(NUMBERS).with_columns(odd=pl.Series(TIMES.date)),
+    "polars, Datetime(ns)": lambda: pl.from_pandas(NUMBERS).with_columns(
+        odd=pl.Series(TIMES).cast(pl.Datetime("ns"))
+    ),
+    "polars, Duration(ns)": lambda: pl.from_pandas(NUMBERS).with_columns(
+        odd=pl.Series(TIMES - TIMES[0]).cast(pl.Duration("ns"))
+    ),
+    "pyarrow, timestamp[ns]": lambda: pa.table(
+        {"rooms": X["rooms"], "odd": pa.array(TIMES, pa.timestamp("ns"))}
+    ),
+}
+
+
+@pytest.mark.parametrize("of_time", OF_TIME)
+def test_dates_never_become_numbers(of_time):
+    table = OF_TIME[of_time]()
+    for chosen in ("from_dtype", None, [0]):
+        with pytest.raises(TypeError, match=r"Column 'odd' of X holds .*Make numbers of it"):
+            network(categorical_features=chosen).fit(table, Y)
+
+
+def test_dates_where_numbers_were():
+    numbers = pl.DataFrame({"odd": np.arange(N) * 1.0})
+    clf = network().fit(numbers, Y)
+    with pytest.raises(TypeError, match=r"Column 'odd' of X holds .*Make numbers of it"):
+        clf.predict(numbers.with_columns(odd=pl.Series(TIMES.date)))
+
+
+@pytest.mark.parametrize("unit", ["datetime64[ns]", "datetime64[D]", "timedelta64[ns]"])
+def test_dates_in_arrays(unit):
+    dates = np.arange(N)[:, None].astype(unit)
+    for chosen in ("from_dtype", None):
+        with pytest.raises(TypeError, match="Column 0 of X holds values of type"):
+            network(categorical_features=chosen).fit(dates, Y)
+    with pytest.raises(TypeError, match="Column 0 of X holds values of type"):
+        network().fit(np.zeros((N, 1)), Y).predict(dates)
+
+
+def test_categories_that_are_dates():
+    dates = pd.Categorical(TIMES.as_unit("ns"))
+    with pytest.raises(TypeError, match=r"Column 'odd' of X holds .*Make numbers of it"):
+        network().fit(X.assign(odd=dates), Y)
+
+
 def test_categories_of_lists():
     odd = X.astype(object).assign(sex=[["a"]] * N)
     with pytest.raises(TypeError, match=r"Column 'sex' of X holds \['a'\], of type list"):
@@ -402,6 +572,20 @@ def test_other_bad_tables():
         network().fit(csr_array(np.array([[0, np.nan], [1, 2]])), [0, 1])
     with pytest.raises(TypeError, match="Column 0 of X mixes numbers and words"):
         network().fit([[1, 2], ["a", 3]], [0, 1])
+    with pytest.raises(ValueError, match="Column 'rooms' of X holds a number that is too large"):
+        network().fit(X.assign(rooms=pd.Series([10**400] * N, dtype=object)), Y)
+    with pytest.raises(TypeError, match=r"Column 'rooms' of X holds .* of type complex64"):
+        network().fit(X.assign(rooms=pd.Series([np.complex64(1j)] * N, dtype=object)), Y)
+    for empty in (X[[]], X[[]].to_numpy(dtype=object)):
+        with pytest.raises(ValueError, match=r"0 feature\(s\)|at least one array"):
+            network().fit(empty, Y)
+    with pytest.raises(TypeError, match="X is a LazyFrame, which has no rows yet"):
+        network().fit(pl.from_pandas(X).lazy(), Y)
+    for nested in (pl.Array(pl.Int64, 2), pl.List(pl.Int64)):
+        odd = pl.from_pandas(X).with_columns(odd=pl.Series([[1, 2]] * N, dtype=nested))
+        for chosen in ("from_dtype", [1, 2, 3]):
+            with pytest.raises(TypeError, match="Column 'odd' of X holds"):
+                network(categorical_features=chosen).fit(odd, Y)
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         network().fit(X, Y[:-1])
     with pytest.raises(ValueError, match="expecting 5 features"):

@@ -317,12 +317,24 @@ def test_views():
         view = content_of(iris, columns=columns)["view"]
         assert (view["kind"], view["columns"], view["others"]) == ("plane", [2, 3], [0, 1])
         assert_allclose(view["held"], IRIS.data.median())
-    assert content_of(iris, image_shape=(2, 2))["view"]["shape"] == [2, 2]
+    for shape in ((2, 2), np.array([2, 2])):
+        assert content_of(iris, image_shape=shape)["view"]["shape"] == [2, 2]
     # The third column of the post's table is 1 in every row: what varies is a plane.
     post = record(np.column_stack([XOR[0], np.ones(4)]), XOR[1])[0].recording_
     assert content_of(post)["view"]["columns"] == [0, 1]
     assert content_of(post)["truth_table"] == [0, 1, 2, 3]
     assert content_of(iris)["truth_table"] is None
+
+
+@pytest.mark.parametrize("odd", ["</script>", "$title ${x}", "\u2028", "\ud800", "", "<!--"])
+def test_odd_names(tmp_path, odd):
+    y = np.where(IRIS.target > 1, odd or "yes", "no")
+    recorder, _ = record(IRIS.data.to_numpy()[:, :2], y, max_iter=2)
+    page = recorder.to_html(tmp_path / "page.html", title=odd, feature_names=[odd, "other"])
+    text = page.read_text(encoding="utf-8")
+    content = json.loads(re.search(r"application/json[^>]*>(.*?)</script>", text, re.S)[1])
+    assert content["features"] == [odd, "other"]
+    assert {*content["classes"]} == {"no", odd or "yes"}
 
 
 @pytest.mark.parametrize("settings", [{}, {"numerical_encoding": "piecewise_linear"}], ids=str)
@@ -377,6 +389,12 @@ def test_of_a_wide_layer_the_units_that_do_most_are_shown():
         ({"columns": (0, 4)}, "their numbers, from 0 to 3"),
         ({"columns": "petal width (cm)"}, "columns must be two different names or numbers"),
         ({"columns": (1, 1)}, "columns must be two different names or numbers"),
+        ({"columns": (1, "sepal width (cm)")}, "columns must be two different names or numbers"),
+        ({"columns": 1}, "columns must be two different names or numbers"),
+        ({"columns": (0.5, 1)}, "columns has 0.5, which is no column"),
+        ({"image_shape": 4}, "image_shape must be two integers from 1 on"),
+        ({"image_shape": (-2, -2)}, "image_shape must be two integers from 1 on"),
+        ({"image_shape": (2.0, 2)}, "image_shape must be two integers from 1 on"),
         ({"columns": (0, 1), "image_shape": (2, 2)}, "columns and image_shape were both given"),
         ({"columns": (0, 4), "n": 5}, "columns names 'word', which is of categories"),
         ({"columns": (0, 5), "n": 6}, "columns names 'one', which has one value only"),

@@ -200,9 +200,12 @@ def test_a_column_is_an_array_and_says_so():
         (np.array(["low", "high"] * 150), r"y must be numbers, but it is not: y of type <U4. Conv"),
         (np.array(["low", 1.0] * 150, object), "y must be numbers, but it is not: could not conv"),
         (np.arange(300).astype("M8[s]"), r"y must be numbers, but it is not: y of type datetime64"),
+        (np.array([*np.arange(300).astype("m8[s]")], object), "has objects of type timedelta64"),
+        (np.array([10**400] * 300, object), "y must be numbers, but it is not: int too large"),
+        (np.ma.array(y, mask=y > np.median(y)), "Input y contains NaN"),
         (y[:299], "inconsistent numbers of samples"),
     ],
-    ids=["a gap", "infinity", "None", "words", "a word", "dates", "short"],
+    ids="a gap,infinity,None,words,a word,dates,spans,too large,masked,short".split(","),
 )
 def test_what_y_may_not_be(wrong, message):
     reg = regressor()
@@ -284,6 +287,33 @@ def test_the_validation_score_is_r2():
     assert max(reg.validation_scores_) == reg.best_validation_score_
     assert reg.best_validation_score_ == pytest.approx(r2_score(y[200:], reg.predict(X[200:])))
     assert reg.best_iter_ == 1 + np.argmax(reg.validation_scores_)
+
+
+@pytest.mark.parametrize("unit", [2.0**997, 2.0**-1000, -(2.0**600)])
+def test_early_stopping_in_any_unit(unit):
+    """Squares of y would overflow, or be nothing."""
+    plain, other = (
+        regressor(early_stopping=True).fit(X[:200], s * y[:200], X_val=X[200:], y_val=s * y[200:])
+        for s in (1.0, unit)
+    )
+    if unit > 0:
+        assert_array_equal(other.validation_scores_, plain.validation_scores_)
+        assert_array_equal(other.predict(X), unit * plain.predict(X))
+    assert 1 > other.best_validation_score_ > 0.5
+    two = regressor(early_stopping=True).fit(X, np.column_stack([y, unit * y]))
+    assert 1 > two.best_validation_score_ > 0.5
+
+
+def test_one_validation_row():
+    one = {"X_val": X[:1], "y_val": y[:1]}
+    with pytest.raises(ValueError, match="R2 is not defined for the one validation row"):
+        regressor(early_stopping=True).fit(X, y, **one)
+    assert np.isfinite(regressor(scoring="loss").fit(X, y, **one).validation_scores_).all()
+
+
+def test_a_scorer_of_other_targets():
+    with pytest.raises(ValueError, match=r"scoring='accuracy' failed on .* continuous"):
+        regressor(early_stopping=True, scoring="accuracy").fit(X, y)
 
 
 @pytest.mark.parametrize(

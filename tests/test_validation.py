@@ -448,7 +448,7 @@ FRAME = pd.DataFrame(IRIS, columns=list("abcd"))
         ({"X_val": IRIS, "y_val": KINDS + 1}, r"y_val has classes that y does not have.*\[1 2 3\]"),
         ({"X_val": IRIS, "y_val": LABELS}, "y_val"),
         ({"X_val": IRIS, "y_val": IRIS[:, 0]}, "Unknown label type|y_val"),
-        ({"X_val": IRIS * np.nan, "y_val": KINDS}, "NaN"),
+        ({"X_val": IRIS * np.inf, "y_val": KINDS}, "infinity"),
         ({"X_val": IRIS[:0], "y_val": KINDS[:0]}, "0 sample"),
         (
             {"X_val": IRIS, "y_val": KINDS, "sample_weight_val": -np.ones(150)},

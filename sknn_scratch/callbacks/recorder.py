@@ -221,7 +221,8 @@ class LearningRecorder(JobFollower):
             image_shape=image_shape,
         )
         path = Path(path)
-        path.write_text(page_of(content), encoding="utf-8")
+        # Half of a surrogate pair, as a name of the user's may have one, is not in UTF-8.
+        path.write_text(page_of(content), encoding="utf-8", errors="xmlcharrefreplace")
         return path
 
     def _most_frames(self, n_params: int) -> int:

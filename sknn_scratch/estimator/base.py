@@ -21,18 +21,15 @@ from sknn_scratch.callbacks.protocol import CallbackSupport, callback_context
 from sknn_scratch.estimator.attributes import NetworkAttributes
 from sknn_scratch.estimator.columns import (
     Columns,
-    as_table,
     check_gaps,
-    columns_of,
-    has_objects,
     input_names,
-    is_frame,
     learn_columns,
 )
 from sknn_scratch.estimator.fitting import Fit, adopted, plan_fit, see, train
 from sknn_scratch.estimator.plan import Mode
 from sknn_scratch.estimator.report import report
 from sknn_scratch.estimator.rows import Table, check_alike
+from sknn_scratch.estimator.tables import as_table, has_kinds, unmasked
 from sknn_scratch.estimator.task import Task
 from sknn_scratch.network.activations import ACTIVATIONS
 
@@ -295,7 +292,7 @@ class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
 
     def _validate(self, X: Any, y: Any, *, reset: bool) -> tuple[NDArray, NDArray]:
         """Validate rows to learn from or to hold out: X as numbers and codes, and y dense."""
-        X = as_table(X)
+        X, y = as_table(X), unmasked(y)
         if reset:
             self._columns = learn_columns(X, self.categorical_features)
             self._takes_gaps = bool(self.scale_features)
@@ -318,21 +315,15 @@ class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
     def _table(self, X: Any, *y: Any, reset: bool, **checks: Any) -> Any:
         """Validate X, or X and y; X becomes an array of numbers and codes, or a CSR matrix."""
         checks |= {"accept_sparse": "csr", "ensure_all_finite": "allow-nan"}
-        if self._columns is not None:
+        columns = self._columns
+        if columns is None and has_kinds(X):
+            columns = Columns.of_numbers(X)
+        if columns is None:
+            result = validate_data(self, X, *y, reset=reset, **checks)
+        else:
             validate_data(self, X, *y, reset=reset, skip_check_array=True)
             check = check_X_y if y else check_array
-            result = check(self._columns(X), *y, estimator=self, **checks)
-        else:
-            try:
-                result = validate_data(self, X, *y, reset=reset, **checks)
-            except (TypeError, ValueError, IndexError):  # pyarrow raises the last one
-                if not (is_frame(X) or has_objects(X)):
-                    raise
-                # Raises an error that names a column without numbers. Else only its gaps were odd.
-                numbers = [column.numbers() for column in columns_of(X)]
-                if is_frame(X) or not len(X):
-                    raise
-                result = validate_data(self, np.column_stack(numbers), *y, reset=reset, **checks)
+            result = check(columns(X), *y, estimator=self, **checks)
         check_gaps(result[0] if y else result, allowed=self._takes_gaps)
         return result
 

@@ -6,160 +6,31 @@ values of a categorical column become the codes of its levels (see ``network/lev
 
 import math
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal
-from numbers import Number
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 from sklearn.preprocessing import OrdinalEncoder
 
+from sknn_scratch.estimator.tables import (
+    Column,
+    Kind,
+    as_objects,
+    columns_of,
+    has_kinds,
+    is_category,
+    is_frame,
+    kind_of,
+    names_of,
+)
 from sknn_scratch.network.features import FeatureMap
 from sknn_scratch.network.levels import GAP, NO_LEVEL, LevelCodes, Levels
 
-#: What the values of a column are; "nothing" if all are missing.
-Kind = Literal["numbers", "words", "truth values", "nothing"]
-
-#: How pandas, polars and pyarrow begin the names of numeric types.
-NUMBER_TYPES = ("int", "uint", "float", "double", "halffloat", "sparse[")
-
-#: How they begin the names of categorical types.
-CATEGORY_TYPES = ("category", "categorical", "enum", "dictionary")
-
 #: Name of the input that infrequent levels share, as in scikit-learn's OneHotEncoder.
 INFREQUENT = "infrequent_sklearn"
-
-DATES = "Make numbers of it, such as the year, the weekday or the days since a fixed date."
-OTHERS = "Make numbers or words of it, or leave the column out."
-
-
-class Column(NamedTuple):
-    """A column of a table."""
-
-    name: str
-    """Name or index, as in messages."""
-    values: Any
-    """A series of pandas or polars, an array of pyarrow, or an ndarray."""
-
-    @property
-    def type_name(self) -> str:
-        """Name of its type, in lower case."""
-        return str(getattr(self.values, "dtype", getattr(self.values, "type", None))).lower()
-
-    def array(self) -> NDArray:
-        """Return its values as an array, with None, NaN or pandas' NA in gaps."""
-        if self.type_name.startswith("dictionary"):  # pyarrow's, which may be empty
-            return _as_objects(self.values.to_pylist())
-        values: NDArray = self.values
-        return values.to_numpy() if hasattr(values, "to_numpy") else values
-
-    def objects(self) -> tuple[NDArray, NDArray]:
-        """Return its values as Python objects, (n,), and a mask of those that are missing."""
-        array = self.array()
-        objects = np.empty(len(array), dtype=object)
-        objects[:] = list(array) if array.dtype.kind == "O" else array.tolist()
-        if {*map(type, objects)} <= {str, bool, int}:
-            return objects, np.zeros(len(objects), dtype=bool)
-        return objects, np.fromiter(map(is_gap, objects), bool, len(objects))
-
-    def numbers(self) -> NDArray:
-        """Return its numbers, float32 or float64, with NaN in gaps.
-
-        Raises
-        ------
-        ValueError
-            If it holds words.
-        TypeError
-            If it holds anything else that is no number.
-        """
-        array = self.array()
-        if array.dtype.kind in "biuf":
-            return array if array.dtype == np.float32 else array.astype(np.float64)
-        objects, missing = self.objects()
-        if kind_of(self, objects[~missing]) == "words":
-            raise ValueError(
-                f"Column {self.name} of X is one of numbers, but holds the word "
-                f"{objects[~missing][0]!r}. Make a number of it, or leave the cell empty (NaN); or "
-                "fit with the column among categorical_features."
-            )
-        objects[missing] = math.nan
-        return objects.astype(np.float64)
-
-
-def is_frame(X: Any) -> bool:
-    """Tell whether X is a data frame of pandas, polars or pyarrow, whose columns have types."""
-    named = ("iloc", "get_columns", "column_names")
-    return len(getattr(X, "shape", ())) == 2 and any(hasattr(X, name) for name in named)
-
-
-def columns_of(X: Any) -> list[Column]:
-    """Split a data frame, or an array of objects, into columns."""
-    if hasattr(X, "iloc"):
-        return [Column(repr(name), X.iloc[:, j]) for j, name in enumerate(X.columns)]
-    if hasattr(X, "get_columns"):
-        return [Column(repr(series.name), series) for series in X.get_columns()]
-    if hasattr(X, "column_names"):
-        return [Column(repr(name), X.column(j)) for j, name in enumerate(X.column_names)]
-    return [Column(str(j), X[:, j]) for j in range(X.shape[1])]
-
-
-def as_table(X: Any) -> Any:
-    """Return X; turn lists that hold words or gaps into an array of objects."""
-    if not isinstance(X, list | tuple):
-        return X
-    try:
-        array = np.asarray(X)
-    except ValueError:  # ragged: validation raises the error
-        return X
-    return np.array(X, dtype=object) if array.ndim == 2 and array.dtype.kind in "OU" else X
-
-
-def has_objects(X: Any) -> bool:
-    """Tell whether X is an array whose cells may be numbers, words or gaps."""
-    return isinstance(X, np.ndarray) and X.ndim == 2 and X.dtype.kind in "OU"
-
-
-def is_gap(value: Any) -> bool:
-    """Tell whether a value is missing: None, NaN, NaT or pandas' NA."""
-    if isinstance(value, float | Decimal | np.floating):
-        return math.isnan(value)
-    return value is None or type(value).__name__ in ("NAType", "NaTType")
-
-
-def kind_of(column: Column, values: NDArray) -> Kind:
-    """Tell what kind the values of a column are, given those that are not missing.
-
-    Raises
-    ------
-    TypeError
-        If they are neither numbers, words nor truth values, or of several kinds.
-    """
-    kinds: set[Kind] = set()
-    for type_ in {*map(type, values)}:
-        if issubclass(type_, str):
-            kinds.add("words")
-        elif issubclass(type_, bool | np.bool_):
-            kinds.add("truth values")
-        elif issubclass(type_, Number | Decimal) and not issubclass(type_, complex):
-            kinds.add("numbers")
-        else:
-            example = next(value for value in values if type(value) is type_)
-            is_date = any(word in type_.__name__.lower() for word in ("date", "time", "period"))
-            raise TypeError(
-                f"Column {column.name} of X holds {example!r}, of type {type_.__name__}; the "
-                "argument must be a string or a number in each cell. "
-                f"{DATES if is_date else OTHERS}"
-            )
-    if len(kinds) > 1:
-        raise TypeError(
-            f"Column {column.name} of X mixes {' and '.join(sorted(kinds))}. A column is of one "
-            "kind: make strings of all, for instance with astype(str), or numbers of all."
-        )
-    return next(iter(kinds), "nothing")
 
 
 class Categories(NamedTuple):
@@ -192,7 +63,8 @@ class Columns:
     n : int
         Number of columns of the table.
     categories : tuple of Categories or None
-        Levels of each column; None for a numeric one.
+        Levels of each column; None for a numeric one. A column whose values were all missing has
+        none: words in it are ignored, and numbers are numbers.
     encoder : OrdinalEncoder or None
         Encodes the categorical columns, apart from gaps; None if there are none.
     """
@@ -213,22 +85,25 @@ class Columns:
         columns, found, values = columns_of(X), [], []
         for j, column in enumerate(columns):
             categories = None
-            if _is_category(column) if chosen is None else chosen[j]:
+            if is_category(column) if chosen is None else chosen[j]:
                 objects, missing = column.objects()
                 categories = _categories_of(column, objects, missing)
-                if not categories.levels:  # nothing but gaps
-                    categories = None
-                else:
+                if categories.levels:
                     objects[missing] = categories.levels[0]
                     values.append(objects)
             found.append(categories)
         if not values:
             return cls(len(columns), tuple(found), None)
-        levels = [_as_objects(of.levels) for of in found if of is not None]
+        levels = [as_objects(of.levels) for of in found if of is not None and of.levels]
         encoder = OrdinalEncoder(
             categories=levels, handle_unknown="use_encoded_value", unknown_value=NO_LEVEL
         )
         return cls(len(columns), tuple(found), encoder.fit(np.column_stack(values)))
+
+    @classmethod
+    def of_numbers(cls, X: Any) -> Self:
+        """Take all columns of a table as numeric."""
+        return cls(X.shape[1], (None,) * X.shape[1], None)
 
     @property
     def levels(self) -> Levels:
@@ -236,7 +111,7 @@ class Columns:
         return {
             j: LevelCodes(len(of.levels), of.known)
             for j, of in enumerate(self.categories)
-            if of is not None
+            if of is not None and of.levels
         }
 
     def __call__(self, X: Any) -> NDArray:
@@ -256,6 +131,10 @@ class Columns:
                 continue
             objects, missing = column.objects()
             kind = kind_of(column, objects[~missing])
+            if not categories.levels:
+                is_word = kind == "words"
+                parts.append(np.full(len(objects), math.nan) if is_word else column.numbers())
+                continue
             if kind not in ("nothing", categories.kind):
                 raise ValueError(
                     f"Column {column.name} of X holds {kind}, and was of {categories.kind} in fit. "
@@ -266,12 +145,12 @@ class Columns:
             gaps.append(missing)
         dtype = np.result_type(*parts) if parts else np.dtype(np.float64)
         table = np.empty((X.shape[0], self.n), dtype=dtype)
-        places = [of is not None for of in self.categories]
+        places = np.isin(np.arange(self.n), [*self.levels])
         if self.encoder is not None:
             codes = self.encoder.transform(np.column_stack(words))
             codes[np.column_stack(gaps)] = GAP
             table[:, places] = codes
-        for j, part in zip(np.flatnonzero(~np.array(places)), parts, strict=True):
+        for j, part in zip(np.flatnonzero(~places), parts, strict=True):
             table[:, j] = part
         return table
 
@@ -312,23 +191,6 @@ def input_names(names: NDArray, columns: Columns | None, features: FeatureMap) -
     return found
 
 
-def _as_objects(values: Sequence[Any]) -> NDArray:
-    objects = np.empty(len(values), dtype=object)
-    objects[:] = values
-    return objects
-
-
-def _is_category(column: Column) -> bool:
-    """Tell whether a column is categorical, by its type, or else by its values."""
-    name = column.type_name
-    if name.startswith(CATEGORY_TYPES):
-        return True
-    if name.startswith(NUMBER_TYPES):
-        return False
-    objects, missing = column.objects()
-    return kind_of(column, objects[~missing]) in ("words", "truth values")
-
-
 def learn_columns(X: Any, categorical_features: Any) -> Columns | None:
     """Learn the kinds and levels of the columns of X; None if all are numeric.
 
@@ -350,10 +212,7 @@ def learn_columns(X: Any, categorical_features: Any) -> Columns | None:
     if categorical_features is None:
         return None
     if isinstance(categorical_features, str):
-        if is_frame(X):
-            plain = all(column.type_name.startswith(NUMBER_TYPES) for column in columns_of(X))
-            return None if plain else Columns.learn(X, None)
-        return Columns.learn(X, None) if has_objects(X) else None
+        return Columns.learn(X, None) if has_kinds(X) else None
     if len(np.shape(X)) != 2:
         return None  # validation raises the error
     chosen = _chosen(X, categorical_features)
@@ -389,6 +248,8 @@ def _chosen(X: Any, categorical_features: Any) -> NDArray:
     """Return a mask of the chosen columns, (n_features,), given a mask, indices or names."""
     n = np.shape(X)[1]
     given = np.asarray(categorical_features)
+    if given.size == 0:
+        return np.zeros(n, dtype=bool)
     allowed = f"a mask of {n} booleans, numbers from 0 to {n - 1}, or names of columns"
     if given.ndim != 1 or given.dtype.kind not in "biuUO":
         raise ValueError(
@@ -402,7 +263,7 @@ def _chosen(X: Any, categorical_features: Any) -> NDArray:
                 f"categorical_features is a mask of {len(given)} columns, but X has {n}."
             )
         return given
-    names = [str(name) for name in getattr(X, "columns", getattr(X, "column_names", []))]
+    names = names_of(X)
     for item in given.tolist():
         if isinstance(item, int):
             if not 0 <= item < n:

@@ -80,9 +80,21 @@ class Regression(Task):
         return y[:, 0] if self.n_columns == 1 else y
 
     def score(self, y: NDArray, predicted: NDArray, weight: NDArray | None) -> float:
-        """Compute R2, averaged over the columns; NaN if a prediction is not finite."""
+        """Compute R2, averaged over the columns; NaN if a prediction is not finite.
+
+        R2 does not depend on the unit of a column, whose squares could overflow or underflow. So
+        each column is divided by a power of two, which is exact.
+        """
+        if len(y) < 2:
+            raise ValueError(
+                "R2 is not defined for the one validation row that there is. Give more rows as "
+                "X_val and y_val, or set scoring='loss'."
+            )
         if not np.isfinite(predicted).all():
             return math.nan
+        largest = np.maximum(np.abs(y).max(axis=0), np.abs(predicted).max(axis=0))
+        shift = -np.frexp(largest)[1]
+        y, predicted = np.ldexp(y, shift), np.ldexp(predicted, shift)
         return float(r2_score(y, predicted, sample_weight=weight))
 
     def effective_number(self, targets: NDArray, weight: NDArray | None) -> float:
@@ -228,11 +240,16 @@ def numbers_of(y: NDArray) -> NDArray:
     ValueError
         If y is not numeric, or has missing or infinite values.
     """
-    what = f"y of type {y.dtype}"
+    what, numbers = f"y of type {y.dtype}", None
     try:
         # Dates and time spans would become numbers in a unit that nobody has chosen.
-        numbers = y.astype(np.float64) if y.dtype.kind in "biufO" else None
-    except (TypeError, ValueError) as error:
+        if y.dtype.kind == "O":
+            for of in {*map(type, y.flat)}:
+                if issubclass(of, np.datetime64 | np.timedelta64):
+                    raise TypeError(f"it has objects of type {of.__name__}")
+        if y.dtype.kind in "biufO":
+            numbers = y.astype(np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
         numbers, what = None, str(error)
     if numbers is None:
         raise ValueError(

@@ -230,7 +230,9 @@ def _score_by_scorer(
                     f"scoring={estimator.scoring!r} failed on the validation rows, which have no "
                     f"row of {missing} ({error}). {remedy}"
                 ) from error
-            raise
+            raise ValueError(
+                f"scoring={estimator.scoring!r} failed on the validation rows: {error}"
+            ) from error
         if not isinstance(value, Real) or not math.isfinite(value):
             missing = task.missing(y)
             why = f", which have no row of {missing}. {remedy}" if missing else "."

@@ -4,6 +4,7 @@ import base64
 import json
 import warnings
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -53,7 +54,7 @@ def content_of(
     parameters, steps = _fixed_point(recording.networks)
     most = MOST_PICTURES if view["kind"] == "plane" else MOST_CARDS
     return {
-        "title": title or _title(classes, multilabel=_is_multilabel(recording)),
+        "title": str(title) if title else _title(classes, multilabel=_is_multilabel(recording)),
         "features": names,
         "inputs": _input_names(recording, names, inputs),
         "classes": classes,
@@ -180,10 +181,10 @@ def _view(
             "them, or image_shape to look at all of them as an image."
         )
     if image_shape is not None:
-        height, width = image_shape
+        height, width = _height_and_width(image_shape)
         if height * width != X.shape[1]:
             raise ValueError(
-                f"image_shape={tuple(image_shape)} has {height * width} pixels, but the network "
+                f"image_shape={(height, width)} has {height * width} pixels, but the network "
                 f"has {X.shape[1]} columns. Their numbers must be the same."
             )
         if len(inputs) != X.shape[1]:
@@ -197,7 +198,7 @@ def _view(
     varying = _varying(X)
     categories = {part["column"] for part in inputs if "codes" in part}
     if columns is not None:
-        chosen = [_column(name, names) for name in _two(columns)]
+        chosen = _two(columns, names)
         for j in chosen:
             if j in categories or j not in varying:
                 what = "is of categories" if j in categories else "has one value only"
@@ -216,19 +217,32 @@ def _varying(X: NDArray) -> list[int]:
     return np.flatnonzero(np.fmax.reduce(X, axis=0) > np.fmin.reduce(X, axis=0)).tolist()
 
 
-def _two(columns: Sequence[str | int]) -> Sequence[str | int]:
-    if isinstance(columns, str) or len(columns) != 2 or columns[0] == columns[1]:
+def _height_and_width(image_shape: tuple[int, int]) -> tuple[int, int]:
+    sides = np.asarray(image_shape)
+    if sides.shape != (2,) or sides.dtype.kind not in "iu" or sides.min() < 1:
+        raise ValueError(
+            f"image_shape must be two integers from 1 on, height and width; got {image_shape!r}."
+        )
+    height, width = sides.tolist()
+    return height, width
+
+
+def _two(columns: tuple[str | int, str | int], names: list[str]) -> list[int]:
+    """Return the numbers of two columns, given their names or numbers."""
+    two = not isinstance(columns, str) and np.shape(columns) == (2,)
+    chosen = [_column(name, names) for name in columns] if two else []
+    if len(set(chosen)) != 2:
         raise ValueError(
             f"columns must be two different names or numbers of columns; got {columns!r}."
         )
-    return columns
+    return chosen
 
 
 def _column(name: str | int, names: list[str]) -> int:
     """Return the index of a column, given its name or its index."""
     if isinstance(name, str) and name in names:
         return names.index(name)
-    if not isinstance(name, str) and 0 <= name < len(names):
+    if isinstance(name, Integral) and 0 <= name < len(names):
         return int(name)
     some = ", ".join(map(repr, names[:10])) + (", ..." if len(names) > 10 else "")
     raise ValueError(

@@ -1,0 +1,240 @@
+"""Raw tables and their columns: data frames, arrays of objects, and the kinds of their cells."""
+
+import math
+import re
+from collections.abc import Sequence
+from decimal import Decimal
+from numbers import Real
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: What the values of a column are; "nothing" if all are missing.
+Kind = Literal["numbers", "words", "truth values", "nothing"]
+
+#: How pandas, polars and pyarrow begin the names of numeric types; sparse ones are filled with 0.
+NUMBER_TYPES = re.compile(r"u?int\d|float|double|halffloat|sparse\[(u?int|float)\d+, 0(\.0)?\]")
+
+#: How they begin the names of categorical types, and of dates, times and time spans.
+CATEGORY_TYPES = ("category", "categorical", "enum", "dictionary")
+TIME_TYPES = ("date", "time", "duration", "period", "month_day_nano")
+
+DATES = "Make numbers of it, such as the year, the weekday or the days since a fixed date."
+OTHERS = "Make numbers or words of it, or leave the column out."
+
+
+class Column(NamedTuple):
+    """A column of a table."""
+
+    name: str
+    """Name or index, as in messages."""
+    values: Any
+    """A series of pandas or polars, an array of pyarrow, or an ndarray."""
+
+    @property
+    def type_name(self) -> str:
+        """Name of its type, in lower case."""
+        return str(getattr(self.values, "dtype", getattr(self.values, "type", None))).lower()
+
+    def array(self) -> NDArray:
+        """Return its values as an array, with None, NaN or pandas' NA in gaps.
+
+        Raises
+        ------
+        TypeError
+            If they are dates, times or spans of time, which could become numbers in a unit that
+            nobody has chosen.
+        """
+        values, name = self.values, self.type_name
+        if name.startswith(TIME_TYPES):
+            raise TypeError(
+                f"Column {self.name} of X holds values of type {name}; the argument must be a "
+                f"string or a number in each cell. {DATES}"
+            )
+        if isinstance(values, np.ndarray):
+            return values
+        if hasattr(values, "to_pylist"):  # pyarrow's
+            if name.startswith("dictionary"):  # which may be empty
+                return as_objects(values.to_pylist())
+            return np.asarray(values)
+        if name in ("int128", "uint128"):  # polars'
+            return as_objects(values.to_list())
+        return np.asarray(values.to_numpy())
+
+    def objects(self) -> tuple[NDArray, NDArray]:
+        """Return its values as Python objects, (n,), and a mask of those that are missing."""
+        array = self.array()
+        if array.dtype.kind == "f" and re.match(r"u?int\d", self.type_name):
+            # As floats, which gaps make of them, large whole numbers would be the same.
+            listed = "to_pylist" if hasattr(self.values, "to_pylist") else "to_list"
+            array = as_objects(getattr(self.values, listed)())
+        objects = np.empty(len(array), dtype=object)
+        # As a list, an array of dates could be one of whole numbers.
+        objects[:] = list(array) if array.dtype.kind in "OMm" else array.tolist()
+        if {*map(type, objects)} <= {str, bool, int}:
+            return objects, np.zeros(len(objects), dtype=bool)
+        return objects, np.fromiter(map(is_gap, objects), bool, len(objects))
+
+    def numbers(self) -> NDArray:
+        """Return its numbers, float32 or float64, with NaN in gaps.
+
+        Raises
+        ------
+        ValueError
+            If it holds words.
+        TypeError
+            If it holds anything else that is no number.
+        """
+        array = self.array()
+        if array.ndim == 1 and array.dtype.kind in "biuf":
+            return array if array.dtype == np.float32 else array.astype(np.float64)
+        objects, missing = self.objects()
+        kind = kind_of(self, objects[~missing])
+        objects[missing] = math.nan
+        try:
+            return objects.astype(np.float64)
+        except OverflowError:
+            raise ValueError(
+                f"Column {self.name} of X holds a number that is too large for dtype('float64')."
+            ) from None
+        except ValueError:
+            if kind != "words":
+                raise
+            word = next(value for value in objects[~missing] if not _is_number(value))
+            raise ValueError(
+                f"Column {self.name} of X is one of numbers, but holds the word {word!r}. Make a "
+                "number of it, or leave the cell empty (NaN); or fit with the column among "
+                "categorical_features."
+            ) from None
+
+
+def _is_number(word: str) -> bool:
+    """Tell whether a word spells a number."""
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
+
+
+def is_frame(X: Any) -> bool:
+    """Tell whether X is a data frame of pandas, polars or pyarrow, whose columns have types."""
+    named = ("iloc", "get_columns", "column_names")
+    return len(getattr(X, "shape", ())) == 2 and any(hasattr(X, name) for name in named)
+
+
+def names_of(X: Any) -> list[str]:
+    """Return the names of the columns of a frame; of an array, none."""
+    if not is_frame(X):
+        return []
+    # A frame of pyarrow has columns, too, which are no names.
+    named = hasattr(X, "iloc") or hasattr(X, "get_columns")
+    return [str(name) for name in (X.columns if named else X.column_names)]
+
+
+def columns_of(X: Any) -> list[Column]:
+    """Split a data frame, or an array of objects, into columns."""
+    if hasattr(X, "iloc"):
+        return [Column(repr(name), X.iloc[:, j]) for j, name in enumerate(X.columns)]
+    if hasattr(X, "get_columns"):
+        return [Column(repr(series.name), series) for series in X.get_columns()]
+    if hasattr(X, "column_names"):
+        return [Column(repr(name), X.column(j)) for j, name in enumerate(X.column_names)]
+    return [Column(str(j), X[:, j]) for j in range(X.shape[1])]
+
+
+def as_table(X: Any) -> Any:
+    """Return X; turn lists that hold words or gaps into an array of objects."""
+    X = unmasked(X)
+    if hasattr(X, "collect_schema") and not hasattr(X, "shape"):
+        raise TypeError(f"X is a {type(X).__name__}, which has no rows yet. Give X.collect().")
+    if not isinstance(X, list | tuple):
+        return X
+    try:
+        array = np.asarray(X)
+    except ValueError:  # ragged: validation raises the error
+        return X
+    return np.array(X, dtype=object) if array.ndim == 2 and array.dtype.kind in "OU" else X
+
+
+def unmasked(array: Any) -> Any:
+    """Return an array without a mask: what was masked is NaN, or among other things None."""
+    if not isinstance(array, np.ma.MaskedArray):
+        return array
+    gap: Any = math.nan if array.dtype.kind in "biuf" else None
+    mask = np.ma.getmaskarray(array)
+    return np.where(mask, gap, array.data) if mask.any() else array.data
+
+
+def has_objects(X: Any) -> bool:
+    """Tell whether X is an array whose cells may be numbers, words, gaps or dates."""
+    return isinstance(X, np.ndarray) and X.ndim == 2 and X.dtype.kind in "OUTMm"
+
+
+def has_kinds(X: Any) -> bool:
+    """Tell whether columns of X may be other than numeric, so that each has to be looked at."""
+    if not is_frame(X):
+        return has_objects(X)
+    named = hasattr(X, "iloc") or hasattr(X, "get_columns")
+    types = X.dtypes if named else X.schema.types
+    return not all(NUMBER_TYPES.match(str(type_).lower()) for type_ in types)
+
+
+def is_gap(value: Any) -> bool:
+    """Tell whether a value is missing: None, NaN, NaT or pandas' NA."""
+    if isinstance(value, float | np.floating):
+        return math.isnan(value)
+    if isinstance(value, Decimal):
+        return value.is_nan()
+    return value is None or type(value).__name__ in ("NAType", "NaTType")
+
+
+def kind_of(column: Column, values: NDArray) -> Kind:
+    """Tell what kind the values of a column are, given those that are not missing.
+
+    Raises
+    ------
+    TypeError
+        If they are neither numbers, words nor truth values, or of several kinds.
+    """
+    kinds: set[Kind] = set()
+    for type_ in {*map(type, values)}:
+        if issubclass(type_, str):
+            kinds.add("words")
+        elif issubclass(type_, bool | np.bool_):
+            kinds.add("truth values")
+        elif issubclass(type_, Real | Decimal):
+            kinds.add("numbers")
+        else:
+            example = next(value for value in values if type(value) is type_)
+            is_date = any(word in type_.__name__.lower() for word in ("date", "time", "period"))
+            raise TypeError(
+                f"Column {column.name} of X holds {example!r}, of type {type_.__name__}; the "
+                "argument must be a string or a number in each cell. "
+                f"{DATES if is_date else OTHERS}"
+            )
+    if len(kinds) > 1:
+        raise TypeError(
+            f"Column {column.name} of X mixes {' and '.join(sorted(kinds))}. A column is of one "
+            "kind: make strings of all, for instance with astype(str), or numbers of all."
+        )
+    return next(iter(kinds), "nothing")
+
+
+def as_objects(values: Sequence[Any]) -> NDArray:
+    """Make an array of objects, (n,), also of such as are sequences."""
+    objects = np.empty(len(values), dtype=object)
+    objects[:] = values
+    return objects
+
+
+def is_category(column: Column) -> bool:
+    """Tell whether a column is categorical, by its type, or else by its values."""
+    name = column.type_name
+    if name.startswith(CATEGORY_TYPES):
+        return True
+    if NUMBER_TYPES.match(name):
+        return False
+    objects, missing = column.objects()
+    return kind_of(column, objects[~missing]) != "numbers"
