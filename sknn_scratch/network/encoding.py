@@ -23,6 +23,9 @@ from numpy.typing import NDArray
 
 from sknn_scratch.network.quantiles import quantile
 
+#: Values that are encoded at a time, in float64.
+ENCODED_AT_ONCE = 1 << 15
+
 
 @dataclass(frozen=True, eq=False)
 class PiecewiseLinear:
@@ -46,10 +49,14 @@ class PiecewiseLinear:
 
     def __call__(self, X: NDArray) -> NDArray:
         """Encode X, (n, n_features), as (n, n_encoded) of the same type; gaps stay NaN."""
-        with np.errstate(over="ignore"):
-            x = X[:, self.columns] - self.start
-            x /= self.width
-        return np.clip(x, self.least, self.greatest, out=x).astype(X.dtype, copy=False)
+        encoded = np.empty((len(X), len(self.columns)), dtype=X.dtype)
+        rows = max(1, ENCODED_AT_ONCE // len(self.columns))
+        for at in range(0, len(X), rows):
+            with np.errstate(over="ignore"):
+                x = X[at : at + rows, self.columns] - self.start
+                x /= self.width
+            encoded[at : at + rows] = np.clip(x, self.least, self.greatest, out=x)
+        return encoded
 
     @property
     def first(self) -> NDArray:
