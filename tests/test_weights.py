@@ -178,7 +178,7 @@ def test_the_order_of_rows_makes_no_difference_to_a_full_batch(target, weighted)
 def test_effective_number(target, weights):
     _, y = TARGETS[target]
     rng = np.random.RandomState(0)
-    task = task_of(y)
+    task = task_of(y, None)
     width = task.n_outputs if weights == "of rows and labels" else 1
     weight = rng.uniform(0, 2, size=(len(y), width))
     weight = rng.randint(3, size=weight.shape) if weights == "whole" else weight
@@ -206,7 +206,7 @@ def test_effective_number(target, weights):
 @targets
 def test_rows_are_worth_their_number_if_their_classes_weigh_alike(target):
     _, y = TARGETS[target]
-    task = task_of(y)
+    task = task_of(y, None)
     encoded = task.encode(y, float)
     weight = np.where(encoded[:, :1] == 1, 0.01, 50.0)
     if target == "multilabel":
@@ -218,7 +218,7 @@ def test_rows_are_worth_their_number_if_their_classes_weigh_alike(target):
 
 
 def test_a_class_without_weight_is_worth_nothing():
-    task = task_of(KINDS)
+    task = task_of(KINDS, None)
     weight = np.array([0.0, 3.0, 3.0])[KINDS][:, None]
     assert task.effective_number(task.encode(KINDS, float), weight) == pytest.approx(100)
 

@@ -49,10 +49,10 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
         directions of the first layer weight few columns each, and its thresholds lie within the
         data. "glorot" draws uniformly within Glorot's bounds, as in MLPClassifier.
     dtype : {"float32", "float64"}, NumPy type or None, default=None
-        What the network is computed in, and what its parameters and probabilities are. None keeps
-        float32 as it comes and takes float64 for all else. float32 is faster, and exact enough for
-        most tables. A fit that goes on from another keeps the type of its parameters. "lbfgs"
-        searches in float64 and rounds at the end.
+        What the network is computed in, and what its parameters are. None keeps float32 as it comes
+        and takes float64 for all else. float32 is faster, and exact enough for most tables.
+        Probabilities are in float64 for X in float64. A fit that goes on from another keeps the
+        type of its parameters. "lbfgs" searches in float64 and rounds at the end.
     categorical_features : "from_dtype", array-like or None, default="from_dtype"
         Which columns are categorical: a boolean mask, indices or names. "from_dtype" means columns
         of strings, booleans or a categorical type, in a frame of pandas, polars or pyarrow or in a
