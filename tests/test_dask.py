@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from distributed import Client, LocalCluster
 from joblib import parallel_config
@@ -18,7 +19,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import RobustScaler
 
 import sknn_scratch
-from sknn_scratch import ScratchMLPClassifier
+from sknn_scratch import ScratchMLPClassifier, ScratchMLPRegressor
 
 EXAMPLES = Path(__file__).parents[1] / "docs" / "examples"
 
@@ -89,3 +90,29 @@ def test_the_example_of_a_table_larger_than_memory():
     before, peak = (int(line.split(": ")[1].split(" MB")[0]) for line in (before, peak))
     assert peak <= before + 20
     assert at_once == "The table at once: ArrowMemoryError"
+
+
+@pytest.mark.slow
+def test_frames_partition_by_partition():
+    """Strings, missing values and numbers to predict, as Dask hands partitions of a frame on."""
+    frames = pytest.importorskip("dask.dataframe")
+    rng = np.random.RandomState(0)
+    n = 600
+    frame = pd.DataFrame({"size": rng.randn(n), "word": rng.choice(["a", "b"], n)})
+    frame["target"] = frame["size"] + 2 * (frame["word"] == "a")
+    frame["label"] = np.where(frame["target"] > 1, "much", "little")
+    frame.loc[::7, "size"] = np.nan
+    partitions = frames.from_pandas(frame, npartitions=6).partitions
+    settings = {"learning_rate_init": 0.02, "random_state": 0}
+    classifier, regressor = ScratchMLPClassifier(**settings), ScratchMLPRegressor(**settings)
+    for _ in range(10):
+        for partition in partitions:
+            rows = partition.compute()
+            X = rows[["size", "word"]]
+            classifier.partial_fit(X, rows["label"], classes=["little", "much"])
+            regressor.partial_fit(X, rows["target"])
+    X = frame[["size", "word"]]
+    assert classifier.score(X, frame["label"]) > 0.85
+    assert regressor.score(X, frame["target"]) > 0.75
+    assert "word_a" in classifier.input_names_
+    assert regressor.input_names_.tolist() == classifier.input_names_.tolist()
