@@ -2,6 +2,7 @@
 
 import math
 import re
+import sys
 from collections.abc import Sequence
 from decimal import Decimal
 from numbers import Real
@@ -149,6 +150,8 @@ def as_table(X: Any) -> Any:
     X = unmasked(X)
     if hasattr(X, "collect_schema") and not hasattr(X, "shape"):
         raise TypeError(f"X is a {type(X).__name__}, which has no rows yet. Give X.collect().")
+    if hasattr(X, "num_columns") and not hasattr(X, "shape"):  # a record batch of older pyarrow
+        return sys.modules["pyarrow"].Table.from_batches([X])
     if not isinstance(X, list | tuple):
         return X
     try:
