@@ -753,7 +753,7 @@ def frames(draw):
         return {"pandas": lambda X: X, "polars": pl.from_pandas, "pyarrow": pa.Table.from_pandas}[
             library
         ](table), y
-    except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError):  # no column of several kinds
+    except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError, pl.exceptions.ComputeError):
         return table, y
 
 
