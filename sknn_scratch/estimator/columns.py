@@ -207,8 +207,7 @@ def learn_columns(X: Any, categorical_features: Any) -> Columns | None:
         If a column holds neither numbers nor words, if names are not unique, or if
         categorical_features does not fit X.
     """
-    if is_frame(X):
-        _check_unique(columns_of(X))
+    _check_unique(names_of(X))
     if categorical_features is None:
         return None
     if isinstance(categorical_features, str):
@@ -219,8 +218,8 @@ def learn_columns(X: Any, categorical_features: Any) -> Columns | None:
     return Columns.learn(dense(X), chosen) if chosen.any() else None
 
 
-def _check_unique(columns: list[Column]) -> None:
-    for name, times in Counter(column.name for column in columns).most_common(1):
+def _check_unique(names: list[Any]) -> None:
+    for name, times in Counter(map(repr, names)).most_common(1):
         if times == 1:
             return
         raise ValueError(
@@ -263,7 +262,7 @@ def _chosen(X: Any, categorical_features: Any) -> NDArray:
                 f"categorical_features is a mask of {len(given)} columns, but X has {n}."
             )
         return given
-    names = names_of(X)
+    names = [str(name) for name in names_of(X)]
     for item in given.tolist():
         if isinstance(item, int):
             if not 0 <= item < n:

@@ -243,21 +243,19 @@ class ScratchMLPEnsembleClassifier(ClassifierMixin, BaseEstimator):
             member = member._with({**vars(member), "random_state": seed})
             fits.append((member, plan_fit(member, member._task, seen, mode)))
         results = train_all([fit.job for _, fit in fits])
-        networks = []
-        for (member, fit), result in zip(fits, results, strict=True):
-            if result is not None:
-                networks.append(member._with(adopted(member, fit, result)))
-        interrupted = [
-            result for result in results if result is None or result.stop_reason == "interrupted"
+        begun = [
+            (member, fit, result)
+            for (member, fit), result in zip(fits, results, strict=True)
+            if result is not None
         ]
+        interrupted = any(result.stop_reason == "interrupted" for *_, result in begun)
         if interrupted and is_one_of_many():
             raise KeyboardInterrupt  # it is the search that the user wants to end
-        self.networks_ = networks
-        for (member, fit), result in zip(fits, results, strict=True):
-            if result is not None:
-                report(member, member._task, mode, fit.plan, fit.job, result)
-                if interrupted:
-                    break
+        self.networks_ = [
+            member._with(adopted(member, fit, result)) for member, fit, result in begun
+        ]
+        for member, fit, result in begun[:1] if interrupted else begun:
+            report(member, member._task, mode, fit.plan, fit.job, result)
         return self
 
     def _views(
@@ -279,14 +277,10 @@ class ScratchMLPEnsembleClassifier(ClassifierMixin, BaseEstimator):
 
     # ------------------------------------------------------------ predict
 
-    def _first(self) -> ScratchMLPClassifier:
-        """Return the first network; AttributeError before the first fit."""
-        return self.networks_[0]
-
     @property
     def classes_(self) -> NDArray:
         """Class labels."""
-        return self._first().classes_
+        return self.networks_[0].classes_
 
     @property
     def n_iter_(self) -> int:
@@ -296,13 +290,13 @@ class ScratchMLPEnsembleClassifier(ClassifierMixin, BaseEstimator):
     @property
     def n_features_in_(self) -> int:
         """Number of columns of X."""
-        n: int = self._first().n_features_in_
+        n: int = self.networks_[0].n_features_in_
         return n
 
     @property
     def feature_names_in_(self) -> NDArray:
         """Names of the columns."""
-        return self._first().feature_names_in_
+        return self.networks_[0].feature_names_in_
 
     def predict(self, X: ArrayLike) -> NDArray:
         """Predict class labels.

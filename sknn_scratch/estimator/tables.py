@@ -125,13 +125,13 @@ def is_frame(X: Any) -> bool:
     return len(getattr(X, "shape", ())) == 2 and any(hasattr(X, name) for name in named)
 
 
-def names_of(X: Any) -> list[str]:
+def names_of(X: Any) -> list[Any]:
     """Return the names of the columns of a frame; of an array, none."""
     if not is_frame(X):
         return []
     # A frame of pyarrow has columns, too, which are no names.
     named = hasattr(X, "iloc") or hasattr(X, "get_columns")
-    return [str(name) for name in (X.columns if named else X.column_names)]
+    return list(X.columns if named else X.column_names)
 
 
 def columns_of(X: Any) -> list[Column]:
