@@ -259,6 +259,15 @@ def test_an_interrupt_keeps_what_was_learnt():
     assert clf.predict_proba(X).shape == (178, 3)
 
 
+def test_an_interrupt_of_a_later_stack_is_told():
+    """Also if the networks of the first one were done."""
+    clf = ensemble(2, early_stopping=True, scoring=Interrupting(25))
+    with pytest.warns(UserWarning, match="interrupted by user after"):
+        clf.fit(X, Y)
+    reasons = [network.stop_reason_ for network in clf.networks_]
+    assert sorted(reasons) == ["interrupted", "stalled"]
+
+
 def test_networks_that_are_not_done_say_so():
     A, a = load_iris(return_X_y=True)
     with pytest.warns(ConvergenceWarning, match="learning_rate_init"):

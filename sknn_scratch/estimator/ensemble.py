@@ -248,13 +248,13 @@ class ScratchMLPEnsembleClassifier(ClassifierMixin, BaseEstimator):
             for (member, fit), result in zip(fits, results, strict=True)
             if result is not None
         ]
-        interrupted = any(result.stop_reason == "interrupted" for *_, result in begun)
+        interrupted = [one for one in begun if one[-1].stop_reason == "interrupted"]
         if interrupted and is_one_of_many():
             raise KeyboardInterrupt  # it is the search that the user wants to end
         self.networks_ = [
             member._with(adopted(member, fit, result)) for member, fit, result in begun
         ]
-        for member, fit, result in begun[:1] if interrupted else begun:
+        for member, fit, result in interrupted[:1] or begun:
             report(member, member._task, mode, fit.plan, fit.job, result)
         return self
 
