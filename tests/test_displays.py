@@ -547,9 +547,9 @@ def test_the_pictures_of_the_page(tmp_path):
     drawn = {path.name for path in tmp_path.iterdir()}
     others = {"tables.png"}  # drawn by docs/benchmarks/accuracy_picture.py
     assert drawn == {path.name for path in (DOCS / "images").glob("*.png")} - others
-    page = (DOCS / "pictures.md").read_text()
+    page = (DOCS / "guide" / "pictures.md").read_text()
     for name in drawn:
-        assert f"(images/{name})" in page
+        assert f"(../images/{name})" in page
         assert (DOCS / "images" / name).stat().st_size < 130_000
         pixels = plt.imread(tmp_path / name)
         assert min(pixels.shape[:2]) > 700

@@ -143,14 +143,22 @@ def broken_links(page: Path, root: Path) -> list[str]:
     ]
 
 
+def pages_below(page: Path) -> list[str]:
+    """Targets of a page's tables of contents."""
+    blocks = [block for block in split_page(page.read_text())[0] if block.tag == "{toctree}"]
+    lines = [line for block in blocks for line in block.source.splitlines()]
+    named = [re.sub(r".*<(.+)>", r"\1", line) for line in lines if line and line[0] != ":"]
+    return [f"{name}.md" for name in named]
+
+
 def unreachable_pages(root: Path) -> list[str]:
-    """Pages of docs/ that no chain of links leads to from README.md or docs/index.md."""
+    """Pages of docs/ that no link or table of contents leads to from README.md or docs/index.md."""
     todo, seen = [root / "README.md", root / "docs" / "index.md"], set()
     while todo:
         page = todo.pop().resolve()
         if page not in seen and page.suffix == ".md" and page.is_file():
             seen.add(page)
-            todo += [page.parent / target for target in relative_links(page)]
+            todo += [page.parent / x for x in relative_links(page) + pages_below(page)]
     return [str(page.relative_to(root)) for page in pages(root) if page.resolve() not in seen]
 
 
@@ -243,7 +251,10 @@ def test_a_broken_link_is_found(tmp_path):
 
 def test_a_page_that_cannot_be_reached_is_found(tmp_path):
     write_page(tmp_path, "[docs](docs/index.md)")
-    write_page(tmp_path, "[one](one.md)", name="docs/index.md")
+    contents = fenced("{toctree}", ":hidden:", "", "three", "Four <four>")
+    write_page(tmp_path, "[one](one.md)", *contents, name="docs/index.md")
+    for name in ("three", "four"):
+        write_page(tmp_path, "text", name=f"docs/{name}.md")
     write_page(tmp_path, "[two](deep/two.md)", name="docs/one.md")
     write_page(tmp_path, "[up](../index.md)", name="docs/deep/two.md")
     write_page(tmp_path, "[one](one.md)", name="docs/island.md")

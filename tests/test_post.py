@@ -2,8 +2,8 @@
 
 The post: Ashwin Vaidya, "Creating Neural Network from Scratch in Python", 1 May 2019,
 https://ashwinvaidya.com/blog/creating-neural-network-from-scratch-in-python/.
-`docs/the_post.md` tells the story; its claims are tested here, against plain NumPy that shares
-nothing with the package.
+`docs/learn/the_post.md` tells the story; its claims are tested here, against plain NumPy that
+shares nothing with the package.
 
 Shapes: X (n, 3), Y (n, 1), W1 (3, units), W2 (units, 1), b1 (units,), b2 (1,). The functions
 written with ``...`` and ``swapaxes`` also take stacks of networks, with leading axes.
@@ -39,7 +39,7 @@ PRINTED = [
     0.027425185939300573,
 ]
 EPOCHS = range(0, 8000, 1000)
-PAGE = Path(__file__).parents[1] / "docs" / "the_post.md"
+PAGE = Path(__file__).parents[1] / "docs" / "learn" / "the_post.md"
 
 
 # The post's network and its update, in plain NumPy

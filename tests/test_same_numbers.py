@@ -680,8 +680,8 @@ def test_lbfgs_warm_start_over_three_fits(task):
 # ---------------------------------------------------------------- deliberate differences
 #
 # Where MLPClassifier errs. Each test shows what it does and what ScratchMLPClassifier does, in the
-# same process; docs/migrating.md lists them. A test that fails on a new scikit-learn, in the part
-# that is about theirs, may well mean that it has been put right there.
+# same process; docs/coming_from/mlpclassifier.md lists them. A test that fails on a new
+# scikit-learn, in the part that is about theirs, may well mean that it has been put right there.
 
 
 def with_outputs(cls, coef, intercept, X, y, **params):
@@ -1040,7 +1040,9 @@ def test_a_network_answers_in_the_dtype_of_the_table():
 
 
 def test_the_table_of_parameters():
-    page = (Path(__file__).parents[1] / "docs" / "migrating.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[1] / "docs" / "coming_from" / "mlpclassifier.md").read_text(
+        encoding="utf-8"
+    )
     rows = re.findall(r"^\| `(\w+)` \| (none|`.+?`) \| `(.+?)` \|", page, flags=re.MULTILINE)
     defaults = ScratchMLPClassifier().get_params()
     assert {name: ast.literal_eval(ours) for name, _, ours in rows} == defaults

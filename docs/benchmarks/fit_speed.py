@@ -6,7 +6,7 @@ process of its own, since libraries read the number of threads when they are loa
 take turns, so that whatever else the machine does hits all alike. Then the same is timed while
 another program computes on each core, and last a fit of both estimators with all their defaults.
 
-Writes fit_speed.md and fit_speed.png. The page docs/benchmarks.md says how to read them.
+Writes fit_speed.md and fit_speed.png. The page docs/benchmarks/index.md says how to read them.
 """
 
 import argparse

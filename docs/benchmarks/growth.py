@@ -6,7 +6,7 @@ tells seconds, epochs, the memory that was taken beyond the table, and the Brier
 were not fitted to. MLPClassifier is also fitted with early stopping, and without it only as far as
 it ends in time.
 
-Writes growth.md and growth.png. The page docs/benchmarks.md says how to read them.
+Writes growth.md and growth.png. The page docs/benchmarks/index.md says how to read them.
 """
 
 import argparse

@@ -3,7 +3,7 @@
 Both estimators are fitted to the same network: 30 features, 100 hidden units, two classes, float64.
 Their calls take turns. Memory is what a call has allocated at its peak, its result included.
 
-Writes predict_speed.md. The page docs/benchmarks.md says how to read it.
+Writes predict_speed.md. The page docs/benchmarks/index.md says how to read it.
 """
 
 import argparse

@@ -5,7 +5,7 @@ networks do the same work: sigmoid units, log loss, Adam at a constant rate, no 
 early. The searches take turns, on as many cores as there are workers: on Linux the script and all
 its processes keep to so many. Then stacks of several sizes are timed alone, by one thread.
 
-Prints the table, and writes search_speed.md. The page docs/benchmarks.md says how to read it.
+Prints the table, and writes search_speed.md. The page docs/benchmarks/index.md says how to read it.
 """
 
 import argparse

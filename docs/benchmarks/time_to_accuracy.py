@@ -6,7 +6,7 @@ held out. ScratchMLPClassifier keeps its defaults but for max_iter, which goes u
 step is a fit from the start, planned for that many epochs. The first step whose mean reaches the
 aim is then timed, in turns with MLPClassifier() and with all defaults, by one thread.
 
-Writes time_to_accuracy.md. The page docs/benchmarks.md says how to read it.
+Writes time_to_accuracy.md. The page docs/benchmarks/index.md says how to read it.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Write the pages of docs/watching.md, and take the pictures of them there.
+"""Write the pages of docs/guide/watching.md, and take the pictures of them there.
 
 Needs Chromium with its driver, and selenium.
 """

@@ -1,4 +1,4 @@
-"""Draw the pictures of docs/pictures.md.
+"""Draw the pictures of docs/guide/pictures.md.
 
 Needs matplotlib.
 """
