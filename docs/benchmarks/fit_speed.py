@@ -502,7 +502,7 @@ def head(title: str, others: OtherPrograms, *, with_torch: bool = False) -> list
     lines = [
         f"# {title}",
         "",
-        f"Written by `{command}`; [what is measured](../benchmarks.md).",
+        f"Written by `{command}`; [what is measured](index.md).",
         "",
         f"- Machine: {machine()}",
         f"- Versions: {versions(with_torch=with_torch)}",
