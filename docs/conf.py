@@ -7,7 +7,7 @@ from pathlib import Path
 import sknn_scratch
 
 DOCS = Path(__file__).parent
-sys.path.append(str(DOCS / "_ext"))
+sys.path += [str(DOCS / "_ext"), str(DOCS / "examples")]
 
 with open(DOCS.parent / "pyproject.toml", "rb") as file:
     urls = tomllib.load(file)["project"].get("urls", {})

@@ -1,14 +1,10 @@
 """Writes the pages on which one watches a network learn, next to the pages that show them."""
 
-import sys
 from pathlib import Path
 
+from pages import write_pages
 from sphinx.application import Sphinx
 from sphinx.util.typing import ExtensionMetadata
-
-sys.path.append(str(Path(__file__).parents[1] / "examples"))
-
-from pages import write_pages  # noqa: E402 - it is beside the examples, not in the package
 
 
 def write(app: Sphinx, error: Exception | None) -> None:
