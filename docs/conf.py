@@ -93,6 +93,7 @@ html_favicon = "_static/favicon.svg"
 templates_path = ["_templates"]
 html_sidebars = {"index": [], "**": ["sidebar-nav-bs"]}
 html_show_sourcelink = False
+html_context = {"default_mode": "auto"}  # light or dark, as the system is
 html_theme_options = {
     "logo": {
         "text": project,

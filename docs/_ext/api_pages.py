@@ -52,11 +52,19 @@ def add_anchors(description: addnodes.desc, document: nodes.document) -> None:
             term.append(link)
 
 
+def name_defaults(parameters: addnodes.desc_parameterlist) -> None:
+    """Write a default of scikit-learn's by its name instead of its value."""
+    for text in list(parameters.findall(nodes.Text)):
+        if text == "'$UNCHANGED$'":
+            text.parent.replace(text, nodes.Text("UNCHANGED"))
+
+
 def edit(app: Sphinx, document: nodes.document) -> None:
     """Shorten the signatures of a page, and add its anchors."""
     for description in document.findall(addnodes.desc):
         for parameters in description[0].findall(addnodes.desc_parameterlist):
             shorten(parameters)
+            name_defaults(parameters)
         add_anchors(description, document)
 
 
