@@ -125,6 +125,6 @@ copybutton_prompt_is_regexp = True
 
 # What a message with a link to a page shows. Where the site is, pyproject.toml says.
 ogp_site_url = html_baseurl = urls.get("Documentation", "")
-ogp_image = "_static/preview.png"
-ogp_image_alt = "A network with four hidden units learns which of two moons a point is in"
+ogp_image = "_images/moons.png"  # of guide/watching.md
+ogp_image_alt = "A network with eight hidden units learns which of two moons a point is in"
 ogp_enable_meta_description = True

@@ -161,7 +161,7 @@ SEARCHES = {
     "missing values": "guide/table_as_it_comes",
     "categorical": "guide/table_as_it_comes",
     "one-hot": "guide/table_as_it_comes",
-    "overfitting": "guide/fitting",
+    "overfitting": "guide/glossary",
     "save model": "guide/deploying",
     "calibration": "benchmarks/accuracy",
     "ScratchMLPRegressor": "api/ScratchMLPRegressor",
