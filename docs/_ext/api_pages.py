@@ -38,7 +38,8 @@ def add_anchors(description: addnodes.desc, document: nodes.document) -> None:
     """Give each parameter and attribute an address: the object's own, a dot, and its name."""
     ids = description[0]["ids"]
     for term in terms_of(description) if ids else ():
-        name = term.next_node(nodes.strong)
+        # numpydoc writes the name of an attribute that is a property as a reference to it.
+        name = term.next_node(lambda node: isinstance(node, nodes.strong | addnodes.pending_xref))
         if name is None:
             continue
         for each in name.astext().split(", "):

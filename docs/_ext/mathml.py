@@ -16,12 +16,25 @@ LOGGER = logging.getLogger(__name__)
 
 
 def mathml(tex: str, display: str) -> str:
-    """Convert a formula; display is "inline" or "block".
+    r"""Convert a formula; display is "inline" or "block".
 
     Raises
     ------
     ValueError
         If part of the formula is unknown and would be left as TeX.
+
+    Examples
+    --------
+    >>> mathml(r"\frac{a}{2}", "inline")
+    '<math xmlns="..." display="inline"><mrow><mfrac><mrow><mi>a</mi>...<mn>2</mn>...</math>'
+    >>> "<mtable" in mathml(r"a &= b \\ &= c", "block")
+    True
+    >>> mathml(r"\nothing{a}", "inline")
+    Traceback (most recent call last):
+    ValueError: cannot convert \nothing in the formula '\\nothing{a}'
+    >>> mathml(r"\frac{a}{", "inline")
+    Traceback (most recent call last):
+    ValueError: cannot read the formula ...
     """
     # An environment by another name, of the same looks.
     tex = tex.replace("{aligned}", "{split}")
