@@ -11,7 +11,7 @@ from sknn_scratch.training.solvers import Adam
 
 #: Settings of the estimator under which the network sees X as it comes, and nothing but the
 #: gradient of the loss moves its parameters.
-PLAIN = {"scale_features": False, "input_dropout": 0, "weight_decay": 0}
+PLAIN = {"dtype": None, "scale_features": False, "input_dropout": 0, "weight_decay": 0}
 
 
 def make_job(

@@ -10,13 +10,20 @@ from sknn_scratch import (
 #: What MLPClassifier has no parameter for, and how it is there.
 WITHOUT_A_CHOICE = {
     name: MLP_CLASSIFIER_SETTINGS[name]
-    for name in ("init", "scale_features", "loss", "weight_decay", "input_dropout")
+    for name in ("init", "dtype", "scale_features", "loss", "weight_decay", "input_dropout")
 }
 
 #: Likewise of MLPRegressor, which has a loss.
 WITHOUT_A_CHOICE_OF_NUMBERS = {
     name: MLP_REGRESSOR_SETTINGS[name]
-    for name in ("init", "scale_features", "scale_targets", "weight_decay", "input_dropout")
+    for name in (
+        "init",
+        "dtype",
+        "scale_features",
+        "scale_targets",
+        "weight_decay",
+        "input_dropout",
+    )
 }
 
 

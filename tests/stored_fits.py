@@ -297,7 +297,13 @@ def computed(run: Run) -> Records:
 Step = Callable[[ScratchMLP, Table], ScratchMLP]
 """What happens to a network; it returns the one to go on with."""
 
-QUICK = {"hidden_layer_sizes": (8,), "max_iter": 8, "batch_size": 32, "random_state": 0}
+QUICK = {
+    "dtype": None,
+    "hidden_layer_sizes": (8,),
+    "max_iter": 8,
+    "batch_size": 32,
+    "random_state": 0,
+}
 DEFAULTS = {"hidden_layer_sizes": (200,), "max_iter": "auto", "batch_size": "auto"}
 DEFAULTS_OF_NUMBERS = {"hidden_layer_sizes": (100, 50), "max_iter": "auto", "batch_size": "auto"}
 

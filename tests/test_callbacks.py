@@ -56,6 +56,7 @@ words = np.array(["zero", "one", "two"])[y_iris]
 def quick(**settings):
     """A small network whose learning rate does not depend on how many epochs are planned."""
     settings = {"max_iter": 6, "learning_rate": "constant", "weight_decay": 0} | settings
+    settings = {"dtype": None} | settings
     return ScratchMLPClassifier((8,), learning_rate_init=0.05, random_state=0, **settings)
 
 
@@ -405,7 +406,7 @@ def killed_and_resumed(make, path, *data, kills=(7, 12, 13), every=5, **more):
 
 def wide(**settings):
     """A network that draws random numbers for everything it can."""
-    defaults = {"hidden_layer_sizes": (20, 10), "random_state": 0, "max_iter": 25}
+    defaults = {"hidden_layer_sizes": (20, 10), "dtype": None, "random_state": 0, "max_iter": 25}
     return ScratchMLPClassifier(**(defaults | {"input_dropout": 0.1} | settings))
 
 

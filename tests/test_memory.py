@@ -25,7 +25,8 @@ def peak(X, *, partial=False, more=None, **settings):
     """Bytes that a fit of one epoch holds at most, by those of X."""
     y = (X[:, 0] > 0.5).astype(int)
     y += (X[:, 0] > 0.8) if settings.pop("classes", 2) == 3 else 0
-    model = ScratchMLPClassifier((4,), max_iter=1, batch_size=2000, random_state=0, **settings)
+    given = {"dtype": None, "max_iter": 1, "batch_size": 2000, "random_state": 0} | settings
+    model = ScratchMLPClassifier((4,), **given)
     gc.collect()
     tracemalloc.start()
     try:
@@ -95,7 +96,7 @@ def test_a_table_that_is_not_scaled_is_not_copied(fit, dtype):
 def test_of_columns_that_lie_side_by_side_there_is_no_other_copy(container):
     X = table(np.float64, "F")
     y, given = (X[:, 0] > 0.5).astype(int), container(X)
-    model = ScratchMLPClassifier((4,), max_iter=1, batch_size=2000, random_state=0)
+    model = ScratchMLPClassifier((4,), dtype=None, max_iter=1, batch_size=2000, random_state=0)
     gc.collect()
     tracemalloc.start()
     model.fit(given, y)
@@ -104,5 +105,6 @@ def test_of_columns_that_lie_side_by_side_there_is_no_other_copy(container):
     assert 0.9 < found < 1.3
 
 
-def test_in_another_type_the_copy_is_of_that_type():
-    assert 0.45 < peak(table(np.float64), dtype="float32") < 0.7
+@pytest.mark.parametrize("dtype", ["auto", "float32"])
+def test_in_another_type_the_copy_is_of_that_type(dtype):
+    assert 0.45 < peak(table(np.float64), dtype=dtype) < 0.7

@@ -50,7 +50,8 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 
 def classifier(hidden_layer_sizes=(20,), **settings):
-    return ScratchMLPClassifier(hidden_layer_sizes, max_iter=10, random_state=0, **settings)
+    settings = {"dtype": None, "max_iter": 10, "random_state": 0} | settings
+    return ScratchMLPClassifier(hidden_layer_sizes, **settings)
 
 
 def run(model, inputs, **how):
@@ -62,6 +63,17 @@ def run(model, inputs, **how):
     onnx.checker.check_model(graph, full_check=True)
     session = InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
     return session.run(None, inputs)
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_a_network_in_single_precision_that_is_given_double(name):
+    X, y = PROBLEMS[name]
+    model = classifier(dtype="float32").fit(X, y)
+    _, p = run(model, X, options=ARRAYS)
+    assert p.dtype == model.predict_proba(X).dtype == np.float64
+    assert_allclose(p, model.predict_proba(X), rtol=0, atol=1e-6)
+    if name in ("binary", "multiclass"):
+        assert_allclose(p.sum(axis=1), 1, rtol=1e-14)
 
 
 def assert_same(model, X, **how):

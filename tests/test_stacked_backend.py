@@ -104,8 +104,8 @@ X, Y = X_IRIS[::3], Y_IRIS[::3]
 
 def network(**changes):
     """A network that is fitted quickly."""
-    settings = {"hidden_layer_sizes": (4,), "max_iter": 5, "batch_size": 8, "random_state": 0}
-    return ScratchMLPClassifier(**(settings | changes))
+    settings = {"hidden_layer_sizes": (4,), "dtype": None, "random_state": 0}
+    return ScratchMLPClassifier(**(settings | {"max_iter": 5, "batch_size": 8} | changes))
 
 
 GRID = {"hidden_layer_sizes": [(3,), (5,)], "learning_rate_init": [0.003, 0.01, 0.03]}

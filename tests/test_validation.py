@@ -39,7 +39,7 @@ def split(X, y):
 
 
 def make(**settings):
-    start = {"hidden_layer_sizes": (8,), "learning_rate_init": 0.05, "max_iter": 15}
+    start = {"hidden_layer_sizes": (8,), "dtype": None, "learning_rate_init": 0.05, "max_iter": 15}
     return ScratchMLPClassifier(**start | {"random_state": 0} | settings)
 
 

@@ -31,7 +31,7 @@ OURS, THEIRS = "ScratchMLPClassifier", "MLPClassifier"
 
 FOLDS = 3
 SEARCHED = "digits"
-HIDDEN_UNITS = (50, 200)
+HIDDEN_UNITS = (50, 100)
 LEARNING_RATES = (0.003, 0.01)
 
 

@@ -223,13 +223,13 @@ def _pictures_of(network: Any) -> list[NDArray] | None:
     points = np.column_stack([x.ravel(), y.ravel()])
     hidden = fitted.hidden_activations(points)
     if network.activation != "logistic":
-        hidden = [a / np.maximum(np.abs(a).max(axis=0), 1e-300) for a in hidden]
+        hidden = [a / np.maximum(np.abs(a).max(axis=0), np.finfo(a.dtype).tiny) for a in hidden]
     if hasattr(network, "classes_"):
         outputs = fitted.probabilities(points)[:, -network.n_outputs_ :]
     else:  # from the minimum in the plane to the maximum
         outputs = fitted.outputs(points)
         outputs -= outputs.min(axis=0)
-        outputs /= np.maximum(outputs.max(axis=0), 1e-300)
+        outputs /= np.maximum(outputs.max(axis=0), np.finfo(outputs.dtype).tiny)
     inputs = np.column_stack([np.linspace(-1, 1, PICTURE)] * 2)
     seen = np.meshgrid(*inputs.T)
     layers = [np.column_stack([part.ravel() for part in seen]), *hidden, outputs]

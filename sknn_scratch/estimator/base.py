@@ -41,6 +41,7 @@ MLP_SETTINGS: dict[str, Any] = {
     "hidden_layer_sizes": (100,),
     "activation": "relu",
     "init": "glorot",
+    "dtype": None,
     "scale_features": False,
     "alpha": 0.0001,
     "weight_decay": 0.0,
@@ -87,7 +88,7 @@ class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
         "init": [StrOptions({"scaled", "glorot"})],
         "dtype": [
             None,
-            StrOptions({"float32", "float64"}),
+            StrOptions({"auto", "float32", "float64"}),
             Options(type, {np.float32, np.float64}),
             Options(np.dtype, {np.dtype(np.float32), np.dtype(np.float64)}),
         ],
@@ -301,8 +302,7 @@ class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
             y,
             reset=reset,
             multi_output=True,
-            # Features are scaled in the type they come in.
-            dtype=FLOATS if self.dtype is None or self.scale_features else self.dtype,
+            dtype=FLOATS,
             # If features are scaled, a column-major X is copied anyway.
             order=None if self.scale_features else "C",
         )

@@ -14,7 +14,7 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from sknn_scratch._caller import is_one_of_many
-from sknn_scratch._compat import Interval, StrOptions, fit_context, num_samples
+from sknn_scratch._compat import Interval, fit_context
 from sknn_scratch.estimator.classifier import ScratchMLPClassifier
 from sknn_scratch.estimator.fitting import Fit, Seen, adopted, plan_fit, see
 from sknn_scratch.estimator.plan import Mode, hidden_sizes
@@ -25,6 +25,7 @@ from sknn_scratch.training.trainer import train_all
 #: Parameters that go to each network as they are.
 SHARED = (
     "activation",
+    "dtype",
     "categorical_features",
     "n_bins",
     "class_weight",
@@ -35,17 +36,6 @@ SHARED = (
     "validation_fraction",
     "scoring",
 )
-
-
-#: Rows from which on "auto" computes in single precision.
-MANY_ROWS = 256
-
-
-def _dtype_for(X: Any, dtype: Any) -> Any:
-    """Return the type to compute in, with no "auto" left."""
-    if not isinstance(dtype, str) or dtype != "auto":
-        return dtype
-    return "float32" if num_samples(X) >= MANY_ROWS else "float64"
 
 
 class ScratchMLPEnsembleClassifier(ClassifierMixin, BaseEstimator):
@@ -66,8 +56,7 @@ class ScratchMLPEnsembleClassifier(ClassifierMixin, BaseEstimator):
     activation : {"identity", "logistic", "tanh", "relu"}, default="logistic"
         Activation function of the hidden units.
     dtype : {"auto", "float32", "float64"}, NumPy type or None, default="auto"
-        What the networks compute in. "auto" is float32, but float64 for fewer than 256 rows, which
-        cost little. None takes the type of X.
+        What the networks compute in, as in :class:`ScratchMLPClassifier`.
     categorical_features : "from_dtype", array-like or None, default="from_dtype"
         Which columns are categorical, as in :class:`ScratchMLPClassifier`.
     n_bins : int, default=4
@@ -141,7 +130,6 @@ class ScratchMLPEnsembleClassifier(ClassifierMixin, BaseEstimator):
             name: ScratchMLPClassifier._parameter_constraints[name]
             for name in ("hidden_layer_sizes", *SHARED, "random_state")
         },
-        "dtype": [StrOptions({"auto"}), *ScratchMLPClassifier._parameter_constraints["dtype"]],
     }
 
     def __init__(
@@ -228,9 +216,7 @@ class ScratchMLPEnsembleClassifier(ClassifierMixin, BaseEstimator):
         mode = Mode(again=False)
         shared = {name: getattr(self, name) for name in SHARED}
         rng = check_random_state(self.random_state)
-        one = ScratchMLPClassifier(
-            self.hidden_layer_sizes, dtype=_dtype_for(X, self.dtype), random_state=0, **shared
-        )
+        one = ScratchMLPClassifier(self.hidden_layer_sizes, random_state=0, **shared)
         table = one._validate_table(mode, one._find_task, X, y, sample_weight)
         held_out = one._validate_set(X_val, y_val, sample_weight_val)
         if held_out is not None:

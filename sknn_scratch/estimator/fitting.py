@@ -16,6 +16,7 @@ from sknn_scratch.estimator.plan import (
     Mode,
     Plan,
     check_batch_size,
+    float_type,
     hidden_sizes,
     make_plan,
     stops_early,
@@ -61,7 +62,10 @@ class Seen(NamedTuple):
 def see(estimator: Any, task: Task, table: Table, validation: Table | None, mode: Mode) -> Seen:
     """Learn the map from columns to inputs, and apply it. Draws no random numbers."""
     scaling = _scaling(estimator, table, mode)
-    dtype = estimator.network_.dtype if mode.again else np.dtype(estimator.dtype or table.X.dtype)
+    if mode.again:
+        dtype = estimator.network_.dtype
+    else:
+        dtype = float_type(estimator, table.n_live, table.X.dtype)
     rows = rows_of(table, task, scaling.features, dtype)
     held_out = validation and rows_of(validation, task, scaling.features, dtype)
     return Seen(scaling, rows, held_out)

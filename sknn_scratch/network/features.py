@@ -86,7 +86,7 @@ class FeatureMap:
         if issparse(X) and self.mean is not None and self.scale is not None:
             return _map_sparse(X, dtype, self.mean, self.scale)
         if self.mean is None and self.layout is None and self.encoding is None:
-            return X.astype(dtype, copy=False)
+            return _as_type(X, dtype)
         rows = max(1, MAPPED_AT_ONCE // X.shape[1])
         if len(X) <= rows:
             return self._block(X, dtype)
@@ -99,7 +99,7 @@ class FeatureMap:
         """Map a few rows of X, dense."""
         X = self.encoded(X)
         if self.mean is None or self.scale is None:
-            x = X.astype(dtype, copy=False)
+            x = _as_type(X, dtype)
         else:
             x = _scaled(X, dtype, self.mean, self.scale)
         return x if self.layout is None else self.layout(X, x)
@@ -130,6 +130,18 @@ class FeatureMap:
 
 #: The map that leaves X as it is.
 AS_THEY_ARE = FeatureMap()
+
+
+def _as_type(X: Any, dtype: DTypeLike) -> Any:
+    """Convert numbers that are not scaled; raise an error if one is beyond the type."""
+    try:
+        with np.errstate(over="raise"):
+            return X.astype(dtype, copy=False)
+    except FloatingPointError as error:
+        raise ValueError(
+            f"X has a value too large for {np.dtype(dtype)}, which this network computes in. Fit "
+            "it with scale_features=True or dtype='float64'."
+        ) from error
 
 
 def _scaled(X: NDArray, dtype: DTypeLike, mean: NDArray, scale: NDArray) -> NDArray:
