@@ -443,3 +443,25 @@ def test_growth_needs_the_columns_that_classes_depend_on(tmp_path):
     run = run_script("growth.py", tmp_path, "--columns", "9", without=())
     assert run.returncode == 2
     assert "--columns: the classes depend on 10" in run.stderr
+
+
+# ---------------------------------------------------------------- the picture of two pages
+
+
+def test_the_picture_of_speed_shows_what_the_pages_say(monkeypatch):
+    pytest.importorskip("matplotlib")
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    picture = importlib.import_module("speed_picture")
+    names = ("time_to_accuracy", "search_speed")
+    pages = [(BENCHMARKS / f"{name}.md").read_text(encoding="utf-8") for name in names]
+    # The judges are columns that the script does not read.
+    ratios = ("MLPClassifier() / ours", "ours in processes / stacked")
+    for ax, page, ratio in zip(picture.draw(*pages).axes, pages, ratios, strict=True):
+        table = [line.split("|") for line in page.splitlines() if line.startswith("| ")]
+        column = [cell.strip() for cell in table[0]].index(ratio)
+        written = [float(row[column]) for row in table[2 : 2 + len(ax.texts)]]
+        drawn = [float(text.get_text().split()[0]) for text in ax.texts]
+        assert len(drawn) > 3
+        np.testing.assert_allclose(drawn, written, atol=0.051)
+        for sign in ax.collections[1:]:
+            assert len(sign.get_offsets()) == len(drawn)

@@ -1,41 +1,24 @@
 """The page works in a browser: what it shows, what moves it, and that it asks for nothing.
 
-Headless Chromium opens the files. Where there is no browser the tests are skipped, unless the
-environment variable NEEDS_BROWSER is set, as the gate sets it. Judge of the numbers: predict_proba.
+Headless Chromium opens the files (browser.py). Judge of the numbers: predict_proba.
 """
 
 import json
-import os
-import shutil
 import warnings
 
 import numpy as np
 import pytest
+from browser import DESKTOP, PHONE, TABLET, emulate, resize, start_chromium
 from numpy.testing import assert_allclose, assert_array_equal
+from selenium.webdriver import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
 from sklearn.datasets import load_digits, load_iris, make_moons
 from sklearn.exceptions import ConvergenceWarning
 
 from sknn_scratch import LearningRecorder, ScratchMLPClassifier
 from sknn_scratch.datasets import load_penguins
-
-NEEDED = bool(os.environ.get("NEEDS_BROWSER"))
-try:
-    from selenium import webdriver
-    from selenium.webdriver import ActionChains
-    from selenium.webdriver.chrome.service import Service
-    from selenium.webdriver.common.by import By
-    from selenium.webdriver.common.keys import Keys
-    from selenium.webdriver.support.ui import WebDriverWait
-except ImportError:
-    if NEEDED:
-        raise
-    pytest.skip("selenium is not installed", allow_module_level=True)
-
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-if not ((CHROMIUM and DRIVER) or NEEDED):
-    pytest.skip("there is no chromium with chromedriver here", allow_module_level=True)
-
-DESKTOP, TABLET, PHONE = (1400, 900), (768, 1024), (390, 844)
 
 XOR = np.array([[0.0, 0], [0, 1], [1, 0], [1, 1]]), np.array(["even", "odd", "odd", "even"])
 IRIS = load_iris(as_frame=True)
@@ -48,15 +31,7 @@ LABELS = np.column_stack([MOONS[1], MOONS[0][:, 0] > 0.5]).astype(int)
 
 @pytest.fixture(scope="module")
 def chromium():
-    assert CHROMIUM, "chromium is missing: run .ci/browser"
-    assert DRIVER, "chromedriver is missing: run .ci/browser"
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for argument in ("headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage"):
-        options.add_argument(f"--{argument}")
-    options.add_argument("--hide-scrollbars")  # phones have none that take away width
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    browser = webdriver.Chrome(options=options, service=Service(DRIVER))
+    browser = start_chromium()
     yield browser
     browser.quit()
 
@@ -68,15 +43,12 @@ class Page:
         self.browser, self.path = browser, path
 
     def resize(self, size):
-        width, height = size
-        metrics = {"width": width, "height": height, "deviceScaleFactor": 1}
-        self.command("Emulation.setDeviceMetricsOverride", mobile=width < 500, **metrics)
+        resize(self.browser, size)
 
     def open(self, size=DESKTOP, **media):
         """Open it in a window of this size; media are features such as prefers_color_scheme."""
         self.resize(size)
-        features = [{"name": n.replace("_", "-"), "value": value} for n, value in media.items()]
-        self.command("Emulation.setEmulatedMedia", features=features)
+        emulate(self.browser, **media)
         for log in ("browser", "performance"):
             self.browser.get_log(log)  # what was before is of no interest
         self.browser.get(self.path.as_uri())

@@ -1,17 +1,9 @@
-"""Write the pages of docs/guide/watching.md, and take the pictures of them there.
-
-Needs Chromium with its driver, and selenium.
-"""
+"""Train networks with a recorder, and write the pages on which one watches them learn."""
 
 import argparse
-import shutil
-import tempfile
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
-from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
 from sklearn.datasets import load_digits, load_iris, make_moons
 
 from sknn_scratch import LearningRecorder, ScratchMLPClassifier
@@ -45,46 +37,12 @@ def write_pages(folder: Path) -> list[Path]:
     ]
 
 
-#: At which part of the frames a page is shown; the last one unless it stands here.
-SHOWN_AT = {"digits": 0.25, "iris": 0.15}
-
-
-def photograph(pages: list[Path], folder: Path, width: int) -> None:
-    """Take a picture of each page, two pixels for each of its own."""
-    options = webdriver.ChromeOptions()
-    for argument in ("headless=new", "no-sandbox", "hide-scrollbars"):
-        options.add_argument(f"--{argument}")
-    options.binary_location = shutil.which("chromium") or ""
-    browser = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
-    for page in pages:
-        size = {"width": width, "height": 800, "deviceScaleFactor": 2, "mobile": False}
-        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-        browser.get(page.as_uri())
-        height = browser.execute_script(
-            "const s = document.getElementById('slider'); s.value = arguments[0] * s.max;"
-            "s.dispatchEvent(new Event('input')); return document.documentElement.scrollHeight",
-            SHOWN_AT.get(page.stem, 1),
-        )
-        size["height"] = height
-        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-        path = folder / f"{page.stem}.png"
-        browser.save_screenshot(str(path))
-        # A palette makes the file several times smaller.
-        Image.open(path).convert("RGB").quantize(256).save(path, optimize=True)
-        print(f"wrote {path}")
-    browser.quit()
-
-
 def main() -> None:
-    """Write the pages, and their pictures."""
+    """Write the pages."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    images = Path(__file__).parents[1] / "images" / "pages"
-    parser.add_argument("folder", nargs="?", type=Path, default=images, help="of the pictures")
-    parser.add_argument("--pages", type=Path, help="where to keep the pages; by default nowhere")
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as scratch:
-        pages = write_pages(arguments.pages or Path(scratch))
-        photograph(pages, arguments.folder, width=1240)
+    parser.add_argument("folder", type=Path, help="where to write them; it must exist")
+    for page in write_pages(parser.parse_args().folder):
+        print(f"wrote {page}")
 
 
 if __name__ == "__main__":
