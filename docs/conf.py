@@ -38,7 +38,6 @@ myst_heading_anchors = 3
 
 # ---------------------------------------------------------------- the API
 
-autodoc_mock_imports = ["onnx", "skl2onnx"]
 autosummary_generate = False  # the pages are in api/
 autodoc_typehints = "none"  # the docstrings have the types
 numpydoc_show_class_members = False
