@@ -20,6 +20,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss
 from sklearn.neural_network import MLPClassifier
+from threadpoolctl import threadpool_limits
 
 from sknn_scratch import ScratchMLPClassifier
 
@@ -43,7 +44,8 @@ models = {
 }
 p = {}
 for name, model in models.items():
-    with warnings.catch_warnings():
+    # Threads of the boosted trees would wait for each other on a busy machine.
+    with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # MLPClassifier's 200 epochs are few
         p[name] = model.fit(X[train], y[train]).predict_proba(X[test])[:, 1]
 brier = {name: brier_score_loss(y[test], p[name]) for name in models}
