@@ -50,10 +50,10 @@ plt.show()
 
 # %%
 # And which columns does the network rely on? Shuffle one column of the new penguins at a time, and
-# see how much worse the probabilities become.
+# see how much worse the log loss becomes.
 
 importance = permutation_importance(
-    clf, X_test, y_test, scoring="neg_brier_score", n_repeats=10, random_state=0
+    clf, X_test, y_test, scoring="neg_log_loss", n_repeats=10, random_state=0
 )
 order = importance.importances_mean.argsort()
 
@@ -61,7 +61,7 @@ figure, ax = plt.subplots(layout="constrained")
 ax.barh(
     X.columns[order], importance.importances_mean[order], xerr=importance.importances_std[order]
 )
-ax.set_xlabel("Brier score lost when the column is shuffled")
+ax.set_xlabel("Log loss gained when the column is shuffled")
 ax.set_title("Which columns tell the species")
 plt.show()
 
