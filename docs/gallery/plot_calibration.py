@@ -7,8 +7,8 @@ reliability diagram of the network beside four models of scikit-learn, all with 
 """
 
 # %%
-# The data are made up, so that the true probability of each row is known: it depends on two of
-# eight columns, and is never far from doubt.
+# The data are made up, so that the true probability of each row is known. It depends on three of
+# the eight columns.
 
 import warnings
 
