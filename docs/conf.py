@@ -71,7 +71,7 @@ sphinx_gallery_conf = {
     "examples_dirs": "gallery",
     "gallery_dirs": "auto_gallery",
     "filename_pattern": r"[\\/]plot_",
-    "within_subsection_order": "FileNameSortKey",
+    "within_subsection_order": "gallery_order.place",
     "abort_on_example_error": True,
     "doc_module": ("sknn_scratch",),
     "reference_url": {"sknn_scratch": None},

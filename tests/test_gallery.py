@@ -60,6 +60,12 @@ def test_an_example_without_a_picture_is_found(tmp_path, monkeypatch):
     plt.close("all")
 
 
+def test_every_example_has_its_place():
+    order = runpy.run_path(str(ROOT / "docs" / "_ext" / "gallery_order.py"))
+    assert sorted(order["EXAMPLES"]) == [path.stem.removeprefix("plot_") for path in EXAMPLES]
+    assert order["place"]("plot_digits.py") == 1
+
+
 def test_every_example_is_a_page_of_its_own():
     assert len(EXAMPLES) >= 12
     for example in EXAMPLES:
