@@ -58,12 +58,12 @@ for name in models:
 # often it was there. On the diagonal, what is said comes true. A curve flatter than the diagonal
 # belongs to a model that is too sure of itself, a steeper one to a model that is not sure enough.
 
-figure, axes = plt.subplots(1, 5, figsize=(12, 3.3), layout="constrained", sharex=True, sharey=True)
+figure, axes = plt.subplots(1, 5, figsize=(10, 3), layout="constrained", sharex=True, sharey=True)
 for i, (ax, name) in enumerate(zip(axes, models, strict=True)):
     came_true, said = calibration_curve(y[test], p[name], n_bins=10, strategy="quantile")
     ax.plot([0, 1], [0, 1], "--", color="#666b82", linewidth=1)
     ax.plot(said, came_true, "o-", color=f"C{i}")
-    ax.set_title(f"{name}\nBrier score {brier[name]:.3f}", fontsize=10)
+    ax.set_title(f"{name}\nBrier score {brier[name]:.3f}", fontsize=9)
     ax.set(xlabel="Probability given", aspect="equal")
 axes[0].set_ylabel("Fraction that came true")
 plt.show()
