@@ -38,7 +38,6 @@ myst_heading_anchors = 3
 
 # ---------------------------------------------------------------- the API
 
-autodoc_mock_imports = ["onnx", "skl2onnx"]
 autosummary_generate = False  # the pages are in api/
 autodoc_typehints = "none"  # the docstrings have the types
 numpydoc_show_class_members = False
@@ -72,7 +71,7 @@ sphinx_gallery_conf = {
     "examples_dirs": "gallery",
     "gallery_dirs": "auto_gallery",
     "filename_pattern": r"[\\/]plot_",
-    "within_subsection_order": "FileNameSortKey",
+    "within_subsection_order": "gallery_order.place",
     "abort_on_example_error": True,
     "doc_module": ("sknn_scratch",),
     "reference_url": {"sknn_scratch": None},

@@ -1,8 +1,8 @@
 """README.md and docs/ are true: their Python runs and prints what they say, links lead to files.
 
 A page's blocks tagged ``python`` are run in order, in one namespace. What a block prints is
-compared with the next fenced block, if that is tagged ``text``; a block that begins with ``>>>`` is
-run as a doctest.
+compared with the next fenced block, if that is tagged ``text``; if it is tagged ``text about``, its
+numbers may differ, as those of seconds do. A block that begins with ``>>>`` is run as a doctest.
 """
 
 import contextlib
@@ -19,6 +19,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 # What the Python of a page needs, and not every supported environment has.
 NEEDS = {"callbacks.md": ["sklearn.callback"]}
+NUMBER = r"-?\d+(\.\d+)?"
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
@@ -39,7 +40,7 @@ def split_page(text: str) -> tuple[list[Block], str]:
     """Fenced blocks of a page, and its prose."""
     blocks, prose, inside, fence, tag = [], [], [], None, ""
     for number, line in enumerate(text.splitlines(), start=1):
-        mark = re.match(r"\s*(`{3,}|~{3,})\s*([^\s`]*)", line)
+        mark = re.match(r"\s*(`{3,}|~{3,})\s*([^\s`]*( about$)?)", line)
         if fence is None and mark:
             fence, tag, inside = mark[1], mark[2], []
         elif fence is None:
@@ -68,15 +69,20 @@ def run_doctest(block: Block, namespace: dict, name: str) -> None:
     namespace.update(test.globs)
 
 
-def run_plain(block: Block, namespace: dict, name: str, expected: str | None) -> None:
+def run_plain(block: Block, namespace: dict, name: str, following: Block) -> None:
     # Blank lines in front make the lines of a traceback those of the page.
     code = compile("\n" * (block.line - 1) + block.source, name, "exec")
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         exec(code, namespace)
-    checker, example = doctest.OutputChecker(), doctest.Example(block.source, expected or "")
-    if expected is not None and not checker.check_output(expected, printed.getvalue(), FLAGS):
-        difference = checker.output_difference(example, printed.getvalue(), FLAGS)
+    if not following.tag.startswith("text"):
+        return
+    expected, got = following.source, printed.getvalue()
+    if following.tag == "text about":
+        expected, got = (re.sub(NUMBER, "(number)", text) for text in (expected, got))
+    checker = doctest.OutputChecker()
+    if not checker.check_output(expected, got, FLAGS):
+        difference = checker.output_difference(doctest.Example("", expected), got, FLAGS)
         raise AssertionError(f"{name}, line {block.line}:\n{difference}")
 
 
@@ -91,8 +97,7 @@ def run_page(page: Path) -> int:
         if block.source.lstrip().startswith(">>>"):
             run_doctest(block, namespace, str(page))
         else:
-            expected = following.source if following.tag == "text" else None
-            run_plain(block, namespace, str(page), expected)
+            run_plain(block, namespace, str(page), following)
     return count
 
 
@@ -200,8 +205,10 @@ def test_blocks_of_a_page_share_a_namespace(tmp_path):
         *fenced("python", "print(a + b)"),
         "It prints:",
         *fenced("text", "4"),
+        *fenced("python", "print(0.5, 's', -2)"),
+        *fenced("text about", "1.25 s 3"),
     )
-    assert run_page(page) == 3
+    assert run_page(page) == 4
 
 
 @pytest.mark.parametrize(
@@ -209,6 +216,8 @@ def test_blocks_of_a_page_share_a_namespace(tmp_path):
     [
         ([*fenced("python", "print(1 + 1)"), "", *fenced("text", "3")], "README.md, line 2:"),
         ([*fenced("python", "print(1 + 1)"), "so:", *fenced("text", "3")], "Got:\n    2"),
+        ([*fenced("python", "print(0.5, 's')"), *fenced("text about", "1 h")], "line 2:"),
+        ([*fenced("python", "print(0.5, 's')"), *fenced("text about", "1 2 s")], "line 2:"),
         (["", *fenced("python", ">>> 1 + 1", "3")], "line 3, in .*\nFailed example:"),
         (fenced("python", "assert 1 + 1 == 3, 'wrong'"), "wrong"),
         (["````python", "assert 1 + 1 == 3, 'wrong'", "````"], "wrong"),

@@ -161,9 +161,9 @@ SEARCHES = {
     "missing values": "guide/table_as_it_comes",
     "categorical": "guide/table_as_it_comes",
     "one-hot": "guide/table_as_it_comes",
-    "overfitting": "guide/glossary",
+    "overfitting": "guide/overfitting",
     "save model": "guide/deploying",
-    "calibration": "benchmarks/accuracy",
+    "calibration": "guide/probabilities",
     "ScratchMLPRegressor": "api/ScratchMLPRegressor",
 }
 
