@@ -1,6 +1,7 @@
 """The pages for learners: their pictures, the code that they show, and their exercises."""
 
 import ast
+import os
 import re
 import runpy
 from pathlib import Path
@@ -11,7 +12,8 @@ from test_docs import Block, split_page
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 LEARN = sorted((DOCS / "learn").glob("*.md"))
-PAGES = [*LEARN, *sorted((DOCS / "getting_started").glob("*.md"))]
+FROM = sorted((DOCS / "coming_from").glob("*.md"))
+PAGES = [*LEARN, *sorted((DOCS / "getting_started").glob("*.md")), *FROM]
 PICTURES = DOCS / "images" / "learn"
 
 
@@ -69,25 +71,30 @@ def included(page: Path) -> list[tuple[Path, dict[str, str]]]:
     return found
 
 
-def test_the_tour_shows_code_that_is_there():
-    tour = DOCS / "learn" / "source.md"
-    shown = included(tour)
-    assert len(shown) > 8
+@pytest.mark.parametrize("name", ["learn/source.md", "coming_from/pytorch.md"])
+def test_a_page_shows_code_that_is_there(name):
+    page = DOCS / name
+    shown = included(page)
+    assert len(shown) > 3
     for path, options in shown:
         code = path.read_text()
         assert options["language"] == "python"
-        # On a page that shows no included code, a link leads to the file.
-        assert f"]({Path('../..') / path.relative_to(ROOT)})" in tour.read_text()
-        for option in ("start-at", "end-before"):
-            assert code.count(options.get(option, "import")) == 1 or option not in options, options
-        if name := options.get("pyobject"):
-            *outer, last = name.split(".")
+        # A host of code shows the page without what it includes: there, a link leads to the file.
+        assert f"]({os.path.relpath(path, page.parent)})" in page.read_text()
+        if "start-at" in options:
+            assert code.count(options["start-at"]) == 1, options
+        else:
             body = ast.parse(code).body
-            for part in outer:
-                (inside,) = (x for x in body if isinstance(x, ast.ClassDef) and x.name == part)
-                body = inside.body
-            kinds = ast.FunctionDef | ast.ClassDef
-            assert sum(isinstance(x, kinds) and x.name == last for x in body) == 1, options
+            for name in options["pyobject"].split("."):
+                named = [x for x in body if getattr(x, "name", "") == name]
+                assert len(named) == 1, options
+                body = named[0].body
+
+
+def test_a_network_of_pytorch_is_the_same():
+    pytest.importorskip("torch")
+    script = runpy.run_path(str(DOCS / "examples" / "from_pytorch.py"))
+    assert script["main"]() < 1e-9
 
 
 def test_install_says_what_the_readme_says():

@@ -120,7 +120,7 @@ def neuron() -> plt.Figure:
             name = f"w = {w}" if ax is axes[0] else f"b = {b}"
             ax.plot(x, sigmoid(w * x + b), color=color, linestyle=line)
             place = (
-                (-b / w + 0.3, 0.6) if ax is axes[1] else {1: (1.6, 0.68), 4: (-1.75, 0.05)}.get(w)
+                (-b / w + 0.3, 0.6) if ax is axes[1] else {1: (1.6, 0.68), 4: (-1.9, 0.1)}.get(w)
             )
             ax.text(*(place or (-2.4, 0.85)), name, fontsize=9, color=color)
         ax.set(xlabel="x", yticks=[0, 0.5, 1])
@@ -475,7 +475,7 @@ def search_report() -> plt.Figure:
         ax.add_patch(Rectangle((j - 0.47, i - 0.44), 0.94, 0.88, facecolor=color))
         weight = "bold" if scores[i, j] == scores.min() else "normal"
         ax.text(j, i, f"{scores[i, j]:.3f}", ha="center", va="center", weight=weight)
-    ax.set(xlim=(-0.5, len(rates) - 0.5), ylim=(-0.5, len(sizes) - 0.5))
+    ax.set(xlim=(-0.5, len(rates) - 0.5), ylim=(len(sizes) - 0.5, -0.5))
     ax.set_xticks(range(len(rates)), [str(rate) for rate in rates])
     ax.set_yticks(range(len(sizes)), [str(size[0]) for size in sizes])
     ax.set(xlabel="learning_rate_init", ylabel="hidden units")
