@@ -198,17 +198,16 @@ class ByHand:
 
 def by_hand() -> plt.Figure:
     """Draw the loss of the network of forty lines, and its output at three epochs."""
-    figure, axes = plt.subplots(
-        1, 4, figsize=(7.6, 2.2), width_ratios=[1.5, 1, 1, 1], layout="constrained"
-    )
+    figure, axes = plt.subplots(2, 2, figsize=(5.6, 4.4), layout="constrained")
+    first, *planes = axes.flat
     net, losses, plane = ByHand(), [], grid(-0.4, 1.4)
-    for ax, n_epochs in zip(axes[1:], (0, 200, 1800), strict=True):
+    for ax, n_epochs in zip(planes, (0, 200, 1800), strict=True):
         losses += net.train(n_epochs)
         shade_classes(ax, plane, net.forward(plane[2])[1])
         mark(ax, XOR, ODD, 50)
         bare(ax, f"epoch {len(losses)}")
-    axes[0].semilogy(losses, color=POSITIVE)
-    axes[0].set(xlabel="epoch", ylabel="loss", xticks=[0, 1000, 2000])
+    first.semilogy(losses, color=POSITIVE)
+    first.set(xlabel="epoch", ylabel="loss", xticks=[0, 1000, 2000])
     return figure
 
 
