@@ -114,6 +114,21 @@ def test_install_names_the_extras_that_there_are():
     assert set(named) <= extras
 
 
+def test_numbers_are_those_of_the_benchmarks():
+    defaults, search, fit = (
+        (DOCS / "benchmarks" / name).read_text()
+        for name in ("defaults.md", "search_speed.md", "fit_speed.md")
+    )
+    text = "\n".join(page.read_text() for page in PAGES)
+    quoted = re.findall(r"\d\.\d{4} ± \d\.\d{4}", text)
+    assert len(quoted) > 2
+    assert all(f"+{pair} |" in defaults for pair in quoted)
+    assert re.search(r"^\| 4-4-3 \| 31\.6 \|.* 4\.52 \|$", search, re.MULTILINE)
+    assert "takes 32 µs alone, and 5 µs as one of 64" in text
+    assert re.search(r"^\| iris \| float64 \| \d+ \| 32\.5 \| \d+ \| 309 \|", fit, re.MULTILINE)
+    assert "309 µs against 33 µs" in text
+
+
 # ---------------------------------------------------------------- exercises
 
 
