@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 import pytest
 from browser import DESKTOP, PHONE, resize, start_chromium
+from selenium.webdriver import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
@@ -213,13 +214,17 @@ def test_the_page_on_the_home_page(chromium, home, scheme):
 
 
 def test_code_is_copied_without_prompts_and_output(chromium, home):
+    granted = {"permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"], "origin": home}
+    chromium.execute_cdp_cmd("Browser.grantPermissions", granted)
+    resize(chromium, DESKTOP)
     chromium.get(f"{home}/api/ScratchMLPClassifier.html")
-    copied = chromium.execute_script("""
-        const button = document.querySelector("button.copybtn");
-        const target = document.querySelector(button.dataset.clipboardTarget);
-        return [target.textContent, document.querySelectorAll("button.copybtn").length];
-    """)
-    assert copied[0].startswith(">>> from sknn_scratch import ScratchMLPClassifier")
+    button = chromium.find_element(By.CSS_SELECTOR, "button.copybtn")
+    chromium.execute_script("arguments[0].scrollIntoView({block: 'center'})", button)
+    ActionChains(chromium).move_to_element(button).click().perform()
+    copied = chromium.execute_async_script("navigator.clipboard.readText().then(arguments[0])")
+    assert copied.splitlines()[0] == "from sknn_scratch import ScratchMLPClassifier"
+    assert "clf.predict" in copied
+    assert "['odd', 'even']" not in copied
 
 
 # ---------------------------------------------------------------- the checks themselves
