@@ -120,7 +120,7 @@ def neuron() -> plt.Figure:
             name = f"w = {w}" if ax is axes[0] else f"b = {b}"
             ax.plot(x, sigmoid(w * x + b), color=color, linestyle=line)
             place = (
-                (-b / w + 0.3, 0.6) if ax is axes[1] else {1: (1.6, 0.68), 4: (-1.9, 0.1)}.get(w)
+                (-b / w + 0.3, 0.6) if ax is axes[1] else {1: (1.6, 0.68), 4: (-2.1, 0.02)}.get(w)
             )
             ax.text(*(place or (-2.4, 0.85)), name, fontsize=9, color=color)
         ax.set(xlabel="x", yticks=[0, 0.5, 1])
