@@ -3,7 +3,7 @@ Weights as images
 =================
 
 When the columns are the pixels of an image, each hidden unit is an image too. This example shows
-which strokes the units of a network for handwritten digits look for, and which digits it mistakes.
+which pixels the units of a network for handwritten digits look at, and which digits it mistakes.
 """
 
 # %%
@@ -15,6 +15,8 @@ from sklearn.model_selection import train_test_split
 
 from sknn_scratch import NetworkDisplay, ScratchMLPClassifier
 
+plt.style.use("sknn_scratch.pictures")
+
 X, y = load_digits(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.5, stratify=y, random_state=0)
 clf = ScratchMLPClassifier(random_state=0).fit(X_train, y_train)
@@ -25,7 +27,8 @@ print(f"accuracy on new digits: {clf.score(X_test, y_test):.2f}")
 # active where the image is bright on its indigo pixels and dark on its red ones. The map on the
 # right says which digits the unit then speaks for (indigo) or against (red).
 
-NetworkDisplay.from_estimator(clf, image_shape=(8, 8))
+display = NetworkDisplay.from_estimator(clf, image_shape=(8, 8))
+display.figure_.suptitle("Units as images, and the digits they speak for", y=1.06)
 plt.show()
 
 # %%

@@ -19,6 +19,8 @@ from sklearn.datasets import make_moons
 
 from sknn_scratch import LearningRecorder, NetworkDisplay, ScratchMLPClassifier
 
+plt.style.use("sknn_scratch.pictures")
+
 X, y = make_moons(300, noise=0.2, random_state=0)
 recorder = LearningRecorder()
 clf = ScratchMLPClassifier((8,), random_state=0).set_callbacks(recorder).fit(X, y)
@@ -51,7 +53,8 @@ Page(text)
 # where the unit is active. A hidden unit draws one soft line; the output combines the lines. Lines
 # between units are weights; the negative ones are red and dashed.
 
-NetworkDisplay.from_estimator(clf)
+display = NetworkDisplay.from_estimator(clf)
+display.figure_.suptitle("Each unit as a map of the plane", y=1.02)
 plt.show()
 
 # %%

@@ -45,7 +45,8 @@ dict(zip(clf.classes_, clf.predict_proba(unknown)[0].round(2).tolist(), strict=T
 # The network: each line is a weight, from the inputs by their names to the twelve hidden units with
 # the largest effect, and on to the species.
 
-NetworkDisplay.from_estimator(clf)
+display = NetworkDisplay.from_estimator(clf)
+display.figure_.suptitle("From measurements to species", y=1.02)
 plt.show()
 
 # %%
