@@ -99,10 +99,14 @@ class Network:
         """
         n = X.shape[0] if rows is None else len(rows)
         widths = [W.shape[-1] for W in self.coefs]
-        widest = max(*widths, X.shape[1] if isinstance(X, np.ndarray) else 1)
+        is_dense = isinstance(X, np.ndarray) or self.features.is_dense
+        widest = max(*widths, X.shape[1] if is_dense else 1)
         size = max(1, min(n, block_values // widest))
         layers = self._layers()
-        with one_thread_for(self._largest_product(size)), np.errstate(over="ignore"):
+        with (
+            one_thread_for(self._largest_product(size)),
+            np.errstate(over="ignore", invalid="ignore"),
+        ):
             if n <= size:
                 all_rows = X if rows is None else X[rows]
                 return finish(self._outputs(layers, all_rows, self._workspace(n)))
