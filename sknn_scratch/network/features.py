@@ -320,7 +320,7 @@ def _scale_about(
     """
     half = x * 0.5 - centre * 0.5  # the whole may overflow
     size = np.abs(half)
-    differs = size > np.spacing(abs(centre))
+    differs = size * 0.5 > np.spacing(abs(centre) * 0.5)
     if not differs.any():
         return centre, 1.0
     core = float(quantile(size[differs], CORE, _of(weight, differs)))
@@ -332,7 +332,8 @@ def _scale_about(
     mean = float(np.average(deviation, weights=weight)) if centred else 0.0
     deviation -= mean
     square = float(np.average(deviation * deviation, weights=weight))
-    return centre + 2 * core * mean, 2 * core * math.sqrt(square)
+    # It is 0 if next to no weight is elsewhere: then the column counts as constant.
+    return centre + core * (2 * mean), core * (2 * math.sqrt(square)) or 1.0
 
 
 def robust_moments(x: NDArray, weight: NDArray | None) -> tuple[float, float]:
