@@ -14,7 +14,7 @@ as it draws the same:
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, NamedTuple, cast
@@ -171,7 +171,10 @@ def hidden_sizes(parameters: Any) -> tuple[int, ...]:
     given = parameters.hidden_layer_sizes
     if isinstance(given, np.ndarray):  # maybe without an axis: np.array(200)
         given = given.tolist()
-    sizes: list[Any] = list(given) if isinstance(given, Iterable) else [given]
+    try:
+        sizes: list[Any] = list(given)
+    except TypeError:
+        sizes = [given]
     for size in sizes:
         if not isinstance(size, Integral) or isinstance(size, bool) or size < 1:
             raise InvalidParameterError(

@@ -246,6 +246,13 @@ def _score_by_scorer(
         probe.network_ = Network.from_theta(architecture, theta, features)
         try:
             value = scorer(probe, X, y, **weights)
+        except AttributeError as error:  # such as of a scorer that needs probabilities
+            if not isinstance(estimator.scoring, str):
+                raise
+            raise ValueError(
+                f"scoring={estimator.scoring!r} needs what a {type(estimator).__name__} does not "
+                f"have: {error} Choose another scorer."
+            ) from error
         except ValueError as error:
             if missing := task.missing(y):
                 raise ValueError(
