@@ -101,7 +101,10 @@ def check_sample_weight(
         If there is not one weight per row, if one is negative or not finite, if all are zero and
         ``allow_zeros`` is False, or if their sum is too large.
     """
-    weights: NDArray = _check_sample_weight(sample_weight, X, dtype=np.float64, **_ZEROS_ALLOWED)
+    with np.errstate(over="ignore", invalid="ignore"):
+        weights: NDArray = _check_sample_weight(
+            sample_weight, X, dtype=np.float64, **_ZEROS_ALLOWED
+        )
     if weights.min() < 0:
         raise ValueError(
             f"sample_weight must not be negative, but its smallest value is {weights.min()}. "

@@ -11,6 +11,13 @@ settings.register_profile(
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow],
 )
+# Other examples in every run, and many of them: pytest --hypothesis-profile long
+settings.register_profile(
+    "long",
+    settings.get_profile("repeatable"),
+    derandomize=False,
+    max_examples=4000,
+)
 settings.load_profile("repeatable")
 
 

@@ -330,7 +330,7 @@ def test_a_call_that_fails_writes_nothing_on_the_loss_curve():
         model.partial_fit(IRIS, KINDS + 1)
     with pytest.raises(ValueError, match="overflowed"):
         big = make(activation="identity", solver="sgd", learning_rate_init=1e300, **PLAIN)
-        big.partial_fit(1e200 * IRIS, KINDS, classes=[0, 1, 2])
+        big.partial_fit(1e100 * IRIS, KINDS, classes=[0, 1, 2])
     assert model.loss_curve_ == curve
 
 

@@ -318,12 +318,13 @@ class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
         columns = self._columns
         if columns is None and has_kinds(X):
             columns = Columns.of_numbers(X)
-        if columns is None:
-            result = validate_data(self, X, *y, reset=reset, **checks)
-        else:
-            validate_data(self, X, *y, reset=reset, skip_check_array=True)
-            check = check_X_y if y else check_array
-            result = check(columns(X), *y, estimator=self, **checks)
+        with np.errstate(over="ignore", invalid="ignore"):  # as infinite values are summed up
+            if columns is None:
+                result = validate_data(self, X, *y, reset=reset, **checks)
+            else:
+                validate_data(self, X, *y, reset=reset, skip_check_array=True)
+                check = check_X_y if y else check_array
+                result = check(columns(X), *y, estimator=self, **checks)
         check_gaps(result[0] if y else result, allowed=self._takes_gaps)
         return result
 
@@ -388,7 +389,7 @@ class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
         """
         now = self._copy()
         X = now._checked(X)
-        return now._task.decode(now.network_.outputs(X))
+        return now._task.decode(now.network_.finite_outputs(X))
 
     def _checked(self, X: Any) -> Any:
         """Validate X, unless it is a finite array of floats that needs no change.
@@ -405,7 +406,7 @@ class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
             and self._columns is None
         ):
             # The sum of finite values may overflow: then validation decides.
-            with np.errstate(over="ignore"):
+            with np.errstate(over="ignore", invalid="ignore"):
                 if math.isfinite(X.sum()):
                     return X
         check_is_fitted(self)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.sparse import issparse
 from sklearn.preprocessing import OrdinalEncoder
 
+from sknn_scratch._compat import InvalidParameterError
 from sknn_scratch.estimator.tables import (
     Column,
     Kind,
@@ -211,8 +212,14 @@ def learn_columns(X: Any, categorical_features: Any) -> Columns | None:
     if categorical_features is None:
         return None
     if isinstance(categorical_features, str):
-        return Columns.learn(X, None) if has_kinds(X) else None
-    if len(np.shape(X)) != 2:
+        learnt = Columns.learn(X, None) if has_kinds(X) else None
+        is_plain = learnt is None or all(of is None for of in learnt.categories)
+        return None if is_plain else learnt
+    try:
+        is_table = len(np.shape(X)) == 2
+    except ValueError:  # its rows differ in length
+        is_table = False
+    if not is_table:
         return None  # validation raises the error
     chosen = _chosen(X, categorical_features)
     return Columns.learn(dense(X), chosen) if chosen.any() else None
@@ -251,7 +258,7 @@ def _chosen(X: Any, categorical_features: Any) -> NDArray:
         return np.zeros(n, dtype=bool)
     allowed = f"a mask of {n} booleans, numbers from 0 to {n - 1}, or names of columns"
     if given.ndim != 1 or given.dtype.kind not in "biuUO":
-        raise ValueError(
+        raise InvalidParameterError(
             f"categorical_features must be 'from_dtype', None, {allowed}; got "
             f"{categorical_features!r}."
         )

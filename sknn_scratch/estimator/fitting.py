@@ -242,11 +242,16 @@ def adopted(
     """
     theta = result.best_theta()
     if result.stop_reason == "diverged" or not np.isfinite(theta).all():
+        name, value = "learning_rate_init", fit.job.schedule.learning_rate_init
+        remedy = "Lower learning_rate_init"
+        if estimator.solver == "lbfgs":
+            name, value, remedy = "alpha", estimator.alpha, "Lower alpha"
+        elif estimator.alpha > 0:
+            remedy += f", lower alpha={estimator.alpha}"
         raise ValueError(
-            f"Training overflowed in epoch {result.n_iter} with learning_rate_init="
-            f"{fit.job.schedule.learning_rate_init}: loss {result.loss}. Solver produced "
-            "non-finite parameter weights or losses. Lower learning_rate_init, or scale the "
-            "features, for instance with sklearn.preprocessing.StandardScaler."
+            f"Training overflowed in epoch {result.n_iter} with {name}={value}: loss "
+            f"{result.loss}. Solver produced non-finite parameter weights or losses. {remedy}, "
+            "or scale the features, for instance with sklearn.preprocessing.StandardScaler."
         )
     attributes = dict(
         estimator.__dict__,

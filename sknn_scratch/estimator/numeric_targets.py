@@ -60,23 +60,40 @@ class Regression(Task):
         return self.scaling.features.scale
 
     def encode(self, y: Any, dtype: DTypeLike) -> NDArray:
-        """Turn numbers into targets of the network, (n, n_outputs)."""
-        y = y.reshape(len(y), -1)
-        if self.mean is not None:
-            y = (y - self.mean) / self.scale
-        return np.ascontiguousarray(y, dtype=dtype)
+        """Turn numbers into targets of the network, (n, n_outputs).
+
+        Raises
+        ------
+        ValueError
+            If one is beyond the range of this dtype.
+        """
+        targets = y = y.reshape(len(y), -1)
+        with np.errstate(over="ignore"):
+            if self.mean is not None:
+                targets = (y - self.mean) / self.scale
+            targets = np.ascontiguousarray(targets, dtype=dtype)
+        if not (finite := np.isfinite(targets)).all():
+            scaled = "" if self.mean is None else ", centred and scaled as the others need it,"
+            raise ValueError(
+                f"y holds {y[~finite][0]}, which{scaled} is too large for {np.dtype(dtype)}. Leave "
+                "such rows out, clip y, or set dtype='float64'."
+            )
+        return targets
 
     def decode(self, z: NDArray) -> NDArray:
         """Turn pre-activations, (n, n_outputs), into numbers in the unit of y. Uses up z.
 
         If y was scaled they are float64: far from zero, float32 would lose the digits that the
-        network has learnt.
+        network has learnt. A number beyond the range of the type becomes the largest of the type.
         """
         numbers = NUMBER_LINKS[self.output].numbers
-        if self.mean is None:
-            y = numbers(z)
-        else:
-            y = numbers(z.astype(np.float64, copy=False)) * self.scale + self.mean
+        with np.errstate(over="ignore"):
+            if self.mean is None:
+                y = numbers(z)
+            else:
+                y = numbers(z.astype(np.float64, copy=False)) * self.scale + self.mean
+        largest = np.finfo(y.dtype).max
+        np.clip(y, -largest, largest, out=y)
         return y[:, 0] if self.n_columns == 1 else y
 
     def score(self, y: NDArray, predicted: NDArray, weight: NDArray | None) -> float:
@@ -256,5 +273,6 @@ def numbers_of(y: NDArray) -> NDArray:
             f"y must be numbers, but it is not: {what}. Convert it to numbers; to predict classes, "
             "use ScratchMLPClassifier."
         )
-    assert_all_finite(numbers, input_name="y")
+    with np.errstate(over="ignore", invalid="ignore"):
+        assert_all_finite(numbers, input_name="y")
     return numbers

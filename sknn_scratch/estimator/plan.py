@@ -14,7 +14,8 @@ as it draws the same:
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, NamedTuple, cast
@@ -171,7 +172,10 @@ def hidden_sizes(parameters: Any) -> tuple[int, ...]:
     given = parameters.hidden_layer_sizes
     if isinstance(given, np.ndarray):  # maybe without an axis: np.array(200)
         given = given.tolist()
-    sizes: list[Any] = list(given) if isinstance(given, Iterable) else [given]
+    sizes: list[Any] = [given]
+    if not isinstance(given, Set | Mapping):  # which have no order
+        with suppress(TypeError):
+            sizes = list(given)
     for size in sizes:
         if not isinstance(size, Integral) or isinstance(size, bool) or size < 1:
             raise InvalidParameterError(

@@ -19,6 +19,9 @@ HALFWAY = 0.265
 #: A loss that falls by more than this fraction of the baseline in the second half still falls fast.
 STEEP = 0.05
 
+#: Rate times updates, relative to that of "auto", below which a network stays where it starts.
+AT_REST = 1e-3
+
 
 def print_epoch(epoch: Epoch) -> None:
     """Print the record of an epoch."""
@@ -79,11 +82,12 @@ def _no_better(estimator: Any, task: Task, job: TrainingJob, result: TrainingSta
     """Return a message if the network is no better than its baseline, or else an empty one."""
     if not (result.loss > job.baseline + estimator.tol and job.baseline > 0):
         return ""
+    alpha = f"lower alpha={estimator.alpha}, " if estimator.alpha > 0 else ""
     return (
         f"The network is no better than {task.no_better_than}: its loss, {result.loss:.3g}, is "
         f"over the {job.baseline:.3g} of always predicting {task.constant}. Change "
         f"learning_rate_init={job.schedule.learning_rate_init} (lower it if loss_curve_ rises, "
-        "raise it or max_iter if it is flat), or scale the features, for instance with "
+        f"raise it or max_iter if it is flat), {alpha}or scale the features, for instance with "
         "sklearn.preprocessing.StandardScaler."
     )
 
@@ -92,16 +96,18 @@ def _on_the_way(plan: Plan, job: TrainingJob, result: TrainingState) -> str:
     """Return a message if a run with a low rate ended as planned, but too early; or an empty one.
 
     After 26.5 % of the epochs of a cosine schedule, half of its rate times updates is done. If the
-    second half still gained much, training on would gain more.
+    second half still gained much, training on would gain more. At next to no rate, nothing gains.
     """
     planned = job.schedule.name == "cosine" and job.stopping is None
     if not planned or result.stop_reason != "max_iter" or plan.way >= SHORT:
         return ""
     halfway = result.loss_curve[math.ceil(HALFWAY * len(result.loss_curve)) - 1]
-    if halfway - result.loss <= STEEP * job.baseline:
+    at_rest = plan.way < AT_REST and result.loss > STEEP * job.baseline
+    if not at_rest and halfway - result.loss <= STEEP * job.baseline:
         return ""
+    how = "and its loss has hardly changed" if at_rest else "while its loss was still falling"
     return (
-        f"Training ended as planned while its loss was still falling: {halfway:.3g} after a "
+        f"Training ended as planned {how}: {halfway:.3g} after a "
         f"quarter of the epochs, {result.loss:.3g} at the end. "
         f"learning_rate_init={plan.learning_rate_init:g} is far below the "
         f"{plan.auto_rate:g} that 'auto' would take. Set learning_rate_init='auto', or raise "

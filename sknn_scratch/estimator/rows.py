@@ -70,7 +70,28 @@ def rows_of(table: Table, task: Task, features: FeatureMap, dtype: np.dtype) -> 
     weight = None if table.sample_weight is None else table.sample_weight[:, None]
     if table.label_weight is not None:
         weight = table.label_weight if weight is None else table.label_weight * weight
-    return Rows(table, features(table.X, dtype), task.encode(table.y, dtype), weight)
+    with np.errstate(over="ignore"):
+        inputs = features(table.X, dtype)
+    if features.mean is None:
+        _check_size(inputs)
+    return Rows(table, inputs, task.encode(table.y, dtype), weight)
+
+
+def _check_size(inputs: Any) -> None:
+    """Raise a ValueError if inputs that were not scaled are so large that their squares overflow.
+
+    Raises
+    ------
+    ValueError
+        If so.
+    """
+    low, high = column_range(inputs)
+    largest = max(-low.min(), high.max())
+    if largest > math.sqrt(np.finfo(inputs.dtype).max / inputs.shape[1]):
+        raise ValueError(
+            f"X holds {largest:.3g} as a size, whose square is too large for {inputs.dtype}, and "
+            "features are not scaled. Set scale_features=True, or scale X."
+        )
 
 
 def check_alike(X: Any, X_val: Any) -> None:
@@ -79,7 +100,8 @@ def check_alike(X: Any, X_val: Any) -> None:
     This happens if a Pipeline has transformed X and not X_val.
     """
     low, high = column_range(X)
-    middle = np.median(X_val.toarray() if issparse(X_val) else X_val, axis=0)
+    with np.errstate(over="ignore"):
+        middle = np.median(X_val.toarray() if issparse(X_val) else X_val, axis=0)
     if np.mean((middle < low) | (middle > high)) > MANY_COLUMNS:
         warn_user(
             "In many columns, the median of X_val is outside of the range that X has there. If X "
@@ -224,6 +246,13 @@ def _score_by_scorer(
         probe.network_ = Network.from_theta(architecture, theta, features)
         try:
             value = scorer(probe, X, y, **weights)
+        except AttributeError as error:  # such as of a scorer that needs probabilities
+            if not isinstance(estimator.scoring, str):
+                raise
+            raise ValueError(
+                f"scoring={estimator.scoring!r} needs what a {type(estimator).__name__} does not "
+                f"have: {error} Choose another scorer."
+            ) from error
         except ValueError as error:
             if missing := task.missing(y):
                 raise ValueError(

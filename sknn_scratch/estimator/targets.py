@@ -4,7 +4,9 @@ A task is one object for one kind of labels. It knows the classes, the number an
 network's outputs, and all that depends on them.
 """
 
+import math
 from dataclasses import dataclass, replace
+from numbers import Real
 from types import SimpleNamespace
 from typing import Any, ClassVar, Self
 
@@ -13,7 +15,7 @@ from numpy.typing import DTypeLike, NDArray
 from sklearn.metrics import accuracy_score
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 
-from sknn_scratch._compat import is_first_partial_fit
+from sknn_scratch._compat import InvalidParameterError, is_first_partial_fit
 from sknn_scratch.estimator.task import Task, kish
 from sknn_scratch.network.links import INVERSE_LINKS
 
@@ -421,7 +423,11 @@ def _weights_of(class_weight: dict, classes: NDArray) -> NDArray:
             f"class_weight has weights for {unknown}, which are not among the classes {names}, and "
             f"none for {without}. Correct the names, or give each class a weight."
         )
-    weights = np.array([class_weight.get(name, 1.0) for name in names], dtype=float)
-    if not (weights >= 0).all():
-        raise ValueError(f"class_weight must not be negative or NaN, got {class_weight}.")
-    return weights
+    weights: list[Any] = [class_weight.get(name, 1.0) for name in names]
+    are_numbers = all(isinstance(weight, Real) for weight in weights)
+    if not are_numbers or not all(0 <= weight < math.inf for weight in weights):
+        raise InvalidParameterError(
+            f"class_weight must not be negative or NaN, got {class_weight}. Allowed are "
+            "numbers from 0 on, without infinity."
+        )
+    return np.array(weights, dtype=float)

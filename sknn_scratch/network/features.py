@@ -81,8 +81,11 @@ class FeatureMap:
         """Map X, (n, n_features), dense or CSR, to inputs of this dtype, (n, n_inputs).
 
         A sparse X stays sparse; columns that are centred, which are less than half zeros, are
-        filled. A map that changes nothing may return X itself.
+        filled. If the map was learnt from a dense X with gaps, or encodes, it becomes dense. A map
+        that changes nothing may return X itself.
         """
+        if issparse(X) and self.is_dense:
+            X = X.toarray()
         if issparse(X) and self.mean is not None and self.scale is not None:
             return _map_sparse(X, dtype, self.mean, self.scale)
         if self.mean is None and self.layout is None and self.encoding is None:
@@ -104,9 +107,16 @@ class FeatureMap:
             x = _scaled(X, dtype, self.mean, self.scale)
         return x if self.layout is None else self.layout(X, x)
 
+    @property
+    def is_dense(self) -> bool:
+        """Whether inputs are always dense, as a sparse X has neither gaps nor an encoding."""
+        return self.layout is not None or self.encoding is not None
+
     def encoded(self, X: Any) -> Any:
         """Encode X, (n, n_features), before it is scaled: (n, n_encoded)."""
-        return X if self.encoding is None else self.encoding(X)
+        if self.encoding is None:
+            return X
+        return self.encoding(X.toarray() if issparse(X) else X)
 
     def n_inputs(self, n_features: int) -> int:
         """Count the inputs of the network."""
@@ -310,7 +320,7 @@ def _scale_about(
     """
     half = x * 0.5 - centre * 0.5  # the whole may overflow
     size = np.abs(half)
-    differs = size > np.spacing(abs(centre))
+    differs = size * 0.5 > np.spacing(abs(centre) * 0.5)
     if not differs.any():
         return centre, 1.0
     core = float(quantile(size[differs], CORE, _of(weight, differs)))
@@ -322,7 +332,8 @@ def _scale_about(
     mean = float(np.average(deviation, weights=weight)) if centred else 0.0
     deviation -= mean
     square = float(np.average(deviation * deviation, weights=weight))
-    return centre + 2 * core * mean, 2 * core * math.sqrt(square)
+    # It is 0 if next to no weight is elsewhere: then the column counts as constant.
+    return centre + core * (2 * mean), core * (2 * math.sqrt(square)) or 1.0
 
 
 def robust_moments(x: NDArray, weight: NDArray | None) -> tuple[float, float]:

@@ -64,6 +64,8 @@ def _mean_square(X: Any, sample_weight: NDArray | None) -> float:
         squares = np.asarray(X.multiply(X).sum(axis=1)).ravel()
     else:
         squares = row_norms(X, squared=True)
+    if sample_weight is not None:  # in their unit, products could overflow
+        sample_weight = np.ldexp(sample_weight, -np.frexp(sample_weight.max())[1])
     return float(np.average(squares, weights=sample_weight))
 
 

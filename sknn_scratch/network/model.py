@@ -15,6 +15,9 @@ from sknn_scratch.network.links import INVERSE_LINKS
 from sknn_scratch.network.propagation import forward
 from sknn_scratch.network.threads import in_blocks, one_thread_for
 
+#: Infinite outputs become the largest number over this, so that differences are finite.
+FAR_FROM_INFINITE = 4
+
 #: Values that the widest layer may hold at a time, per block of rows.
 BLOCK_VALUES = 1 << 18
 
@@ -90,6 +93,16 @@ class Network:
         """
         return self._computed(X, rows, block_values, lambda z: z)
 
+    def finite_outputs(self, X: Any) -> NDArray:
+        """Compute :meth:`outputs` to predict by; what is infinite becomes a very large number.
+
+        Raises
+        ------
+        ValueError
+            If an output is not a number.
+        """
+        return self._computed(X, None, BLOCK_VALUES, finite)
+
     def _computed(
         self, X: Any, rows: NDArray | None, block_values: int, finish: Callable[[NDArray], NDArray]
     ) -> NDArray:
@@ -99,10 +112,14 @@ class Network:
         """
         n = X.shape[0] if rows is None else len(rows)
         widths = [W.shape[-1] for W in self.coefs]
-        widest = max(*widths, X.shape[1] if isinstance(X, np.ndarray) else 1)
+        is_dense = isinstance(X, np.ndarray) or self.features.is_dense
+        widest = max(*widths, X.shape[1] if is_dense else 1)
         size = max(1, min(n, block_values // widest))
         layers = self._layers()
-        with one_thread_for(self._largest_product(size)), np.errstate(over="ignore"):
+        with (
+            one_thread_for(self._largest_product(size)),
+            np.errstate(over="ignore", invalid="ignore"),
+        ):
             if n <= size:
                 all_rows = X if rows is None else X[rows]
                 return finish(self._outputs(layers, all_rows, self._workspace(n)))
@@ -141,7 +158,7 @@ class Network:
         z = [np.empty((*K, n, width), dtype=dtype) for width in [W.shape[-1] for W in self.coefs]]
         with (
             one_thread_for(self._largest_product(n)),
-            np.errstate(over="ignore"),
+            np.errstate(over="ignore", invalid="ignore"),
         ):
             forward(self._layers(), inputs, ACTIVATIONS[self.architecture.activation], z)
         return z[:-1]
@@ -157,7 +174,7 @@ class Network:
         wanted = dtype or np.result_type(X.dtype, self.dtype)
 
         def probabilities(z: NDArray) -> NDArray:
-            return link.probabilities(link.per_class(z.astype(wanted, copy=False)))
+            return link.probabilities(link.per_class(finite(z).astype(wanted, copy=False)))
 
         return self._computed(X, None, BLOCK_VALUES, probabilities)
 
@@ -166,6 +183,27 @@ class Network:
         link, dtype = INVERSE_LINKS[self.architecture.output], np.result_type(X.dtype, self.dtype)
 
         def log_probabilities(z: NDArray) -> NDArray:
-            return link.log_probabilities(link.per_class(z.astype(dtype, copy=False)))
+            return link.log_probabilities(link.per_class(finite(z).astype(dtype, copy=False)))
 
         return self._computed(X, None, BLOCK_VALUES, log_probabilities)
+
+
+def finite(z: NDArray) -> NDArray:
+    """Replace infinite pre-activations of the outputs by very large ones, in place.
+
+    Raises
+    ------
+    ValueError
+        If one is not a number, as a sum of infinite terms.
+    """
+    if math.isfinite(z.sum()):  # as a rule; finite values whose sum overflows are looked at, too
+        return z
+    if np.isnan(z).any():
+        raise ValueError(
+            "The network cannot compute its outputs for some rows, as sums in it overflow to plus "
+            "and minus infinity. Scale X, or set scale_features=True; or fit again with a lower "
+            "learning_rate_init."
+        )
+    largest = np.finfo(z.dtype).max / FAR_FROM_INFINITE
+    clipped: NDArray = np.clip(z, -largest, largest, out=z)
+    return clipped

@@ -124,5 +124,7 @@ def train_lbfgs(job: TrainingJob, tol: float, max_fun: int) -> TrainingState:
         n_iter = len(search.loss_curve)
         return search.state(search.best, search.best_loss, n_iter, "interrupted")
     stop_reason = STOP_REASONS.get(found.status, str(found.message))
+    if not math.isfinite(found.fun):
+        stop_reason = "diverged"
     n_iter = min(found.nit, job.max_iter)
     return search.state(found.x, float(found.fun), n_iter, stop_reason)

@@ -130,10 +130,11 @@ class Adam:
     def bound(self, theta: NDArray, grad: NDArray, state: SolverState) -> Step:
         """Return the function that takes one step of a given size."""
         m, v = state["m"], state["v"]
-        beta_1, beta_2, epsilon = (
-            np.asarray(number, dtype=theta.dtype)
-            for number in (self.beta_1, self.beta_2, self.epsilon / np.sqrt(1 - self.beta_2))
-        )
+        with np.errstate(over="ignore"):  # with an infinite epsilon there are no steps
+            beta_1, beta_2, epsilon = (
+                np.asarray(number, dtype=theta.dtype)
+                for number in (self.beta_1, self.beta_2, self.epsilon / np.sqrt(1 - self.beta_2))
+            )
 
         def take_step(size: NDArray) -> None:
             nonlocal theta, grad, m, v
