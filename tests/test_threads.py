@@ -19,7 +19,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from sknn_scratch import ScratchMLPClassifier
+from sknn_scratch import ScratchMLPClassifier, ScratchMLPRegressor
+from sknn_scratch.network import losses
 from sknn_scratch.network.activations import ACTIVATIONS, Activation
 from sknn_scratch.network.layers import Architecture, n_params
 from sknn_scratch.network.model import Network
@@ -126,6 +127,29 @@ def test_the_limit_ends_with_an_error_too(two_threads):
     with pytest.raises(RuntimeError):
         train([make_job(np.random.RandomState(0), sizes=(3, 600, 500, 2), callbacks=[fail])])
     assert blas_threads() == 2
+
+
+@pytest.mark.parametrize("cls", [ScratchMLPClassifier, ScratchMLPRegressor])
+def test_all_of_a_fit_limits_blas(two_threads, monkeypatch, cls):
+    """A product that BLAS shares while another thread forks would wait for ever."""
+    seen = []
+
+    def spy(function):
+        def looking(*arrays):
+            if arrays[0].size > NEVER_SHARED:
+                seen.append(blas_threads())
+            return function(*arrays)
+
+        return looking
+
+    monkeypatch.setattr(np, "vdot", spy(np.vdot))
+    monkeypatch.setattr("sknn_scratch.network.losses.inner", spy(losses.inner))
+    X = np.random.RandomState(0).normal(size=(30_000, 1))
+    y = X[:, 0] > 0
+    # Products of its batches are tiny, which those over all rows are not.
+    cls((2,), max_iter=1, batch_size=10_000).fit(X[:20_000], y[:20_000], X_val=X, y_val=y)
+    assert len(seen) > 3
+    assert set(seen) == {1}
 
 
 def test_largest_product_of_a_network():

@@ -1,5 +1,6 @@
 """Checkpoints: the state of training in a file, from which a killed fit resumes."""
 
+import glob
 import hashlib
 import io
 import json
@@ -36,7 +37,8 @@ class Checkpoint(JobFollower):
     If the file exists, a fit with the same callback, data, parameters and ``random_state`` resumes
     from it. It ends with the same parameters, to the last bit, as if it had not been interrupted.
     The file remains after the fit has ended: the same fit then ends at once, with the same result.
-    It is replaced as a whole, so that at any time it is the old one or the new one.
+    It is replaced as a whole, so that at any time it is the old one or the new one. A process that
+    is killed while it writes leaves a file with the ending ``.tmp``, which the next fit removes.
 
     Set it with ``clf.set_callbacks(Checkpoint("run.npz"))``, in any version of scikit-learn. One
     file is for one fit, so it cannot follow a search; nor can it resume ``solver="lbfgs"``.
@@ -116,7 +118,8 @@ class Checkpoint(JobFollower):
         draft = _draft_of(path)
         try:
             draft.touch()
-            draft.unlink()
+            for one in (draft, *_orphans_of(path)):
+                one.unlink()
         except OSError as error:
             raise ValueError(
                 f"Checkpoint cannot write to {path}: {error.strerror}. Name a file in a folder "
@@ -174,6 +177,29 @@ class Checkpoint(JobFollower):
 def _draft_of(path: Path) -> Path:
     """Return the path of the temporary file that replaces the old one when complete."""
     return Path(f"{path}.{os.getpid()}-{threading.get_ident()}.tmp")
+
+
+def _orphans_of(path: Path) -> list[Path]:
+    """Return the temporary files of processes that were killed while they wrote.
+
+    On Windows they stay, as nothing there tells whether a process exists without harming it.
+    """
+    if os.name != "posix":
+        return []
+    drafts = path.parent.glob(f"{glob.escape(path.name)}.*.tmp")
+    found = [(draft, re.fullmatch(r".*\.(\d+)-\d+\.tmp", draft.name)) for draft in drafts]
+    return [draft for draft, match in found if match and not _exists(int(match[1]))]
+
+
+def _exists(process: int) -> bool:
+    """Tell whether there is a process of this number."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it belongs to another user
+        return True
+    return True
 
 
 def _version_of(path: Path) -> tuple[int, int] | None:

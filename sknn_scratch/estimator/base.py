@@ -245,14 +245,14 @@ class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
             raise KeyboardInterrupt  # it is the search that the user wants to end
         attributes = adopted(fitted, fit, result, hand_on_curve=mode.partial)
         before, self.__dict__ = self.__dict__, attributes
-        if followed is not None:
-            try:
+        try:
+            if followed is not None:
                 followed.end()
-            except BaseException:
-                self.__dict__ = before
-                raise
-        if self.loss_curve_ is getattr(fitted, "loss_curve_", None):
-            self.loss_curve_.extend(result.loss_curve)
+            if self.loss_curve_ is getattr(fitted, "loss_curve_", None):
+                self.loss_curve_.extend(result.loss_curve)
+        except BaseException:
+            self.__dict__ = before
+            raise
         report(self, fitted._task, mode, fit.plan, fit.job, result)
         return self
 

@@ -39,6 +39,7 @@ from scipy.sparse import csr_matrix, issparse
 from sknn_scratch.network.encoding import PiecewiseLinear, learn_encoding
 from sknn_scratch.network.levels import Layout, Levels, layout_of
 from sknn_scratch.network.quantiles import quantile
+from sknn_scratch.network.threads import one_thread_for
 
 #: Scaled values are clipped smoothly to plus and minus this.
 BOUND = 3.5
@@ -161,7 +162,9 @@ def _scaled(X: NDArray, dtype: DTypeLike, mean: NDArray, scale: NDArray) -> NDAr
         x /= scale
         x = x.astype(dtype, copy=False)
     clip_smoothly(x)
-    if math.isnan(np.vdot(x, x)):  # the fastest way to find a gap
+    with one_thread_for(x.size):
+        has_gaps = math.isnan(np.vdot(x, x))  # the fastest way to find one
+    if has_gaps:
         x[np.isnan(x)] = 0
     return x
 

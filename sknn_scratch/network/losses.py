@@ -28,6 +28,7 @@ from scipy.special import entr, expit, xlogy
 
 from sknn_scratch.network.arrays import inner, product
 from sknn_scratch.network.links import NUMBER_LINKS
+from sknn_scratch.network.threads import one_thread_for
 
 
 class Scratch:
@@ -382,7 +383,8 @@ def mean_loss(
     total = given.sum(axis=-2)
     total[total == 0] = np.inf  # an output of weight zero does not count
     weight = np.broadcast_to(given / total, z.shape).astype(z.dtype)
-    return float(row.value_and_delta(z, y, weight, guard.astype(z.dtype), Scratch(z)))
+    with one_thread_for(z.size):
+        return float(row.value_and_delta(z, y, weight, guard.astype(z.dtype), Scratch(z)))
 
 
 def baseline_of(

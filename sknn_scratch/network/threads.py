@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from queue import SimpleQueue
-from threading import Lock, Thread, local
+from threading import Lock, RLock, Thread, get_ident
 from typing import Any, Self
 
 import joblib
@@ -26,11 +26,11 @@ NEVER_SHARED = 1 << 13
 
 
 class _OneThread:
-    """Limit BLAS to one thread as long as anybody is within the context.
+    """Limit BLAS to one thread as long as there are limits that have begun.
 
     With most libraries the number of threads belongs to the process, not to the thread of Python
-    that sets it. So the first to enter sets it, and the last to leave puts it back. With others,
-    such as MKL, it belongs to the thread, and each sets its own.
+    that sets it. So the first limit to begin sets it, and the last to end puts it back. With
+    others, such as MKL, it belongs to the thread, and each sets its own.
 
     Attributes
     ----------
@@ -39,11 +39,13 @@ class _OneThread:
     """
 
     def __init__(self) -> None:
-        self.lock, self.within, self.n_threads = Lock(), 0, 1
+        # A limit that is deleted ends, and that may be at any time, also where the lock is held.
+        self.lock, self.n_threads = RLock(), 1
+        self.within: dict[int, int] = {}
+        """The thread of each limit that has begun, by the limit's id."""
         self.libraries = ThreadpoolController().select(user_api="blas").lib_controllers
         self.shared = [library for library in self.libraries if not _is_of_thread(library)]
         self.own = [library for library in self.libraries if _is_of_thread(library)]
-        self.here = local()
         if hasattr(os, "register_at_fork"):  # not on Windows
             os.register_at_fork(
                 before=self.lock.acquire,
@@ -53,39 +55,57 @@ class _OneThread:
 
     def _forked(self) -> None:
         """In a child process, forget the threads that did not come along."""
-        others = self.within - getattr(self.here, "depth", 0)
-        self.within -= others
-        if others and not self.within:
+        there = bool(self.within)
+        self.within = {key: ident for key, ident in self.within.items() if ident == get_ident()}
+        if there and not self.within:
             _set_threads(self.shared, self.before)
         self.lock.release()
 
-    def __enter__(self) -> Self:
+    def begin(self, limit: int) -> None:
+        """Begin a limit; if an interrupt gets in between, :meth:`end` makes up for it."""
         with self.lock:
-            if self.within == 0:
+            if not self.within:
                 found = [library.num_threads for library in self.libraries]
                 self.n_threads = max(found) if found else joblib.cpu_count()
                 self.before = [library.num_threads for library in self.shared]
+            self.within[limit] = get_ident()
+            if len(self.within) == 1:
                 _set_threads(self.shared, [1] * len(self.shared))
-            self.within += 1
-            self.here.depth = getattr(self.here, "depth", 0) + 1
-        self.limit_this_thread()
+
+    def end(self, limit: int) -> None:
+        """End a limit, unless it has ended, or has not begun."""
+        with self.lock:
+            if self.within.keys() == {limit}:
+                _set_threads(self.shared, self.before)
+            self.within.pop(limit, None)
+
+
+class _Limit:
+    """Context in which BLAS uses one thread.
+
+    Python may let an interrupt in as the first thing of ``__exit__``. So that the limit does not
+    outlast its block then, it also ends when the context is deleted.
+    """
+
+    has_begun = False
+
+    def __init__(self, blas: _OneThread):
+        self.blas, self.before = blas, [library.num_threads for library in blas.own]
+
+    def __enter__(self) -> Self:
+        self.has_begun = True
+        self.blas.begin(id(self))
+        _set_threads(self.blas.own, [1] * len(self.before))
         return self
 
-    def limit_this_thread(self) -> None:
-        """Set what belongs to the thread that calls this."""
-        if self.own:
-            before = [library.num_threads for library in self.own]
-            self.here.before = [*getattr(self.here, "before", []), before]
-            _set_threads(self.own, [1] * len(self.own))
-
     def __exit__(self, *exception: object) -> None:
-        if self.own:
-            _set_threads(self.own, self.here.before.pop())
-        with self.lock:
-            self.within -= 1
-            self.here.depth -= 1
-            if self.within == 0:
-                _set_threads(self.shared, self.before)
+        _set_threads(self.blas.own, self.before)
+        self.blas.end(id(self))
+        self.has_begun = False
+
+    def __del__(self) -> None:
+        if self.has_begun:
+            self.blas.end(id(self))
 
 
 def _is_of_thread(library: Any) -> bool:
@@ -118,7 +138,7 @@ def one_thread_for(multiplications: int) -> AbstractContextManager[object]:
         Multiplications of numbers in the largest product of matrices. If they are so few that BLAS
         keeps to one thread anyway, nothing is done, which takes no time.
     """
-    return nullcontext() if multiplications <= NEVER_SHARED else _one_thread()
+    return nullcontext() if multiplications <= NEVER_SHARED else _Limit(_one_thread())
 
 
 class _Call:
@@ -199,7 +219,8 @@ class _Helpers:
     def _serve(self) -> None:
         # What the callers have set for their threads.
         np.seterr(over="ignore", invalid="ignore")
-        _one_thread().limit_this_thread()
+        own = _one_thread().own
+        _set_threads(own, [1] * len(own))
         while True:
             self.calls.get().help()
 

@@ -114,38 +114,47 @@ class Stack:
 
     def __init__(self, jobs: Sequence[TrainingJob]):
         self.results: list[TrainingState | None] = [None] * len(jobs)
-        self.places = list(range(len(jobs)))
-        """Number in jobs of each network that is in the stack now."""
-        self.members = [Member(job) for job in jobs]
         self.epoch = jobs[0].start.n_iter
         self.n = jobs[0].n_rows
         self.began = time.perf_counter()
         starts = [job.start for job in jobs]
         self._settle(
+            [Member(job) for job in jobs],
+            range(len(jobs)),
             [start.theta for start in starts],
-            [
-                member.job.start.solver or member.job.solver.new_state(member.job.start.theta)
-                for member in self.members
-            ],
+            [job.start.solver or job.solver.new_state(job.start.theta) for job in jobs],
         )
         # A run that goes on may have been at its end.
         if ended := {k: start.stop_reason for k, start in enumerate(starts) if start.stop_reason}:
             self.leave(ended)
 
-    def _settle(self, thetas: Sequence[NDArray], states: Sequence[SolverState]) -> None:
-        """Lay out all arrays for the networks that are in the stack now."""
-        jobs = [member.job for member in self.members]
-        self.sampler = Sampler([member.stream for member in self.members])
-        K = self.sampler.K
-        self.theta = np.stack(thetas).reshape(*K, -1)
-        self.thetas = list(self.theta.reshape(len(jobs), -1))
-        self.state = {
+    def _settle(
+        self,
+        members: Sequence[Member],
+        places: Sequence[int],
+        thetas: Sequence[NDArray],
+        states: Sequence[SolverState],
+    ) -> None:
+        """Lay out all arrays for the networks that go on, with their numbers in jobs."""
+        jobs = [member.job for member in members]
+        sampler = Sampler([member.stream for member in members])
+        K = sampler.K
+        theta = np.stack(thetas).reshape(*K, -1)
+        views = list(theta.reshape(len(jobs), -1))
+        state = {
             name: np.stack([state[name] for state in states]).reshape(*K, -1) for name in states[0]
         }
-        self.objective = Objective(jobs, self.theta)
-        self.solver = stacked([job.solver for job in jobs], K, self.theta.dtype)
-        self.step = stepping(
-            self.solver, self.theta, self.objective.weights, self.objective.grad, self.state
+        self.objective = Objective(jobs, theta)
+        self.solver = stacked([job.solver for job in jobs], K, theta.dtype)
+        self.step = stepping(self.solver, theta, self.objective.weights, self.objective.grad, state)
+        # At once, as an interrupt asks for where the networks stand.
+        self.members, self.places, self.sampler, self.theta, self.thetas, self.state = (
+            members,
+            places,
+            sampler,
+            theta,
+            views,
+            state,
         )
         self.weight_decay = self._noise_scaled_decay()
         self.replan()
@@ -258,10 +267,11 @@ class Stack:
         stay = [k for k in range(len(self.members)) if k not in stop_reasons]
         thetas = [self.thetas[k] for k in stay]
         states = [self._solver_state_of(k) for k in stay]
-        self.members = [self.members[k] for k in stay]
-        self.places = [self.places[k] for k in stay]
+        members = [self.members[k] for k in stay]
         if stay:
-            self._settle(thetas, states)
+            self._settle(members, [self.places[k] for k in stay], thetas, states)
+        else:
+            self.members = members
 
 
 def train(jobs: Sequence[TrainingJob]) -> list[TrainingState]:
@@ -291,6 +301,8 @@ def train(jobs: Sequence[TrainingJob]) -> list[TrainingState]:
                 for stack, losses in zip(running, _run_epoch(running), strict=True):
                     stack.end_epoch(losses)
     except KeyboardInterrupt:
+        if not any(stack.members for stack in stacks):  # there is nothing left to end here
+            raise
         for stack in stacks:
             stack.leave(dict.fromkeys(range(len(stack.members)), "interrupted"))
     results = {

@@ -1,0 +1,315 @@
+"""Mutation check: changes single operators and numbers in the code, and sees whether a test fails.
+
+The mutants are those of `cosmic-ray <https://cosmic-ray.readthedocs.io>`_. As there are thousands,
+a random sample is drawn: places first, all with the same probability, then one change of each. A
+mutant is tried on the tests that run its line, as ``measure`` has found out, fast ones first.
+
+In the folder of the project, on Linux or macOS::
+
+    python -m pip install -e ".[test,mutation]"
+    python tests/mutants.py measure mutation
+    python tests/mutants.py run mutation --sample 150
+
+``measure`` copies the project into the folder and runs the tests of ``MODULES``; ``run`` changes
+that copy, and prints each mutant when it is done, survivors with their change, and the sum.
+"""
+
+import argparse
+import ast
+import difflib
+import importlib
+import json
+import math
+import os
+import random
+import shutil
+import signal
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[1]
+
+#: What is mutated.
+MODULES = (
+    *(f"sknn_scratch/{folder}/*.py" for folder in ("network", "training")),
+    *(f"sknn_scratch/estimator/{name}.py" for name in ("targets", "plan", "numeric_targets")),
+)
+
+#: Tests that run it, of single numbers rather than of whole tables.
+TESTS = (
+    "arrays class_weight encoding estimator features fitted labels losses low_rates network "
+    "partial_fit rare regularisation regressor same_numbers same_numbers_of_regression solvers "
+    "sparse stack stored_fits streams threads validation weights"
+).split()
+
+#: What tests import besides the package: loaded once, before processes are forked.
+COMMON = (
+    "joblib numpy.testing pandas pytest scipy.sparse scipy.optimize sklearn.base "
+    "sklearn.datasets sklearn.ensemble sklearn.model_selection sklearn.neural_network "
+    "sklearn.pipeline sklearn.preprocessing threadpoolctl"
+).split()
+
+#: An operator becomes another of its group. Across groups most changes are errors of types, which
+#: any test would notice.
+GROUPS = (
+    {"Add", "Sub", "Mul", "Div", "FloorDiv"},
+    {"BitOr", "BitAnd", "BitXor"},
+    {"Eq", "NotEq", "Lt", "LtE", "Gt", "GtE"},
+    {"Is", "IsNot"},
+    {"In", "NotIn"},
+    {"UAdd", "USub", "Not", "Delete"},
+)
+
+
+class Mutant(NamedTuple):
+    """A change of one place in the code."""
+
+    path: str
+    operator: str
+    occurrence: int
+    first: int
+    """Number of its first line."""
+    last: int
+
+
+# ---------------------------------------------------------------- tests and what they run
+
+
+class Durations:
+    """Plugin of pytest that notes how long each test takes."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = defaultdict(float)
+
+    def pytest_runtest_logreport(self, report) -> None:
+        """Add a phase of a test."""
+        self.seconds[report.nodeid] += report.duration
+
+
+def measure(folder: Path) -> int:
+    """Copy the project, and find out which lines each test runs, and how long it takes."""
+    import pytest
+
+    tree = folder / "tree"
+    hidden = shutil.ignore_patterns(".git", ".venv", "__pycache__", ".*_cache", ".hypothesis")
+    shutil.copytree(ROOT, tree, ignore=hidden)
+    os.chdir(tree)
+    sys.path.insert(0, str(tree))
+    os.environ["PYTHONPATH"] = str(tree)
+    durations = Durations()
+    options = ["-q", "-m", "not slow", "--cov", "--cov-context=test", "--cov-report="]
+    files = [f"tests/test_{name}.py" for name in TESTS]
+    status = pytest.main([*options, *files], plugins=[durations])
+    (tree / ".coverage").rename(folder / "coverage.sqlite")
+    (folder / "durations.json").write_text(json.dumps(durations.seconds))
+    return int(status)
+
+
+class Known:
+    """Which tests run a line, and how long they take."""
+
+    def __init__(self, folder: Path):
+        from coverage import CoverageData
+
+        self.tree = (folder / "tree").resolve()
+        self.data = CoverageData(str(folder / "coverage.sqlite"))
+        self.data.read()
+        self.seconds = json.loads((folder / "durations.json").read_text())
+
+    def tests_of(self, mutant: Mutant, most: float) -> list[str]:
+        """Tests that run a line of a mutant, fast ones first, of so many seconds in all.
+
+        A line that runs when it is imported, such as a constant, counts as one of the module.
+        """
+        contexts = self.data.contexts_by_lineno(str(self.tree / mutant.path))
+        own = {c for n in range(mutant.first, mutant.last + 1) for c in contexts.get(n, ())}
+        if not own - {""}:
+            own = {context for found in contexts.values() for context in found}
+        ids = {context.rpartition("|")[0] for context in own} & self.seconds.keys()
+        chosen, total = [], 0.0
+        for test in sorted(ids, key=self.seconds.__getitem__):
+            total += self.seconds[test]
+            if total > most:
+                break
+            chosen.append(test)
+        return chosen
+
+
+# ---------------------------------------------------------------- mutants
+
+
+def annotated(source: str) -> set[int]:
+    """Numbers of the lines that consist of a signature or of an annotation, without a default."""
+    lines: set[int] = set()
+    for node in ast.walk(ast.parse(source)):
+        parts = [getattr(node, "annotation", None), getattr(node, "returns", None)]
+        for part in filter(None, parts):
+            lines |= set(range(part.lineno, part.end_lineno + 1))
+    return lines
+
+
+def is_of_one_group(operator: str) -> bool:
+    """Whether an operator of the language becomes another of its group, if it is that at all."""
+    _, *words = operator.split("_")
+    before_and_after = set(words)
+    return not words or any(before_and_after <= group for group in GROUPS)
+
+
+def places(tree: Path) -> dict[tuple[str, tuple, str], list[Mutant]]:
+    """All mutants, by module, position and kind of change."""
+    from cosmic_ray.ast import ast_nodes, get_ast_from_path
+    from cosmic_ray.plugins import get_operator, operator_names
+
+    found: dict[tuple[str, tuple, str], list[Mutant]] = defaultdict(list)
+    for path in sorted(path for pattern in MODULES for path in tree.glob(pattern)):
+        module, name = get_ast_from_path(path), str(path.relative_to(tree))
+        skipped = annotated(path.read_text())
+        for operator in sorted(operator_names()):
+            if not is_of_one_group(operator) or get_operator(operator).arguments():
+                continue
+            positions = (
+                position
+                for node in ast_nodes(module)
+                for position in get_operator(operator)().mutation_positions(node)
+            )
+            for k, (start, end) in enumerate(positions):
+                if start[0] not in skipped:
+                    kind = operator.split("_")[0]
+                    mutant = Mutant(name, operator, k, start[0], end[0])
+                    found[name, (start, end), kind].append(mutant)
+    return found
+
+
+def drawn(tree: Path, n: int, seed: int) -> Iterator[Mutant]:
+    """Draw places, and one mutant of each."""
+    found, rng = places(tree), random.Random(seed)
+    print(f"{sum(map(len, found.values()))} mutants in {len(found)} places; seed {seed}")
+    for place in rng.sample(sorted(found), min(n, len(found))):
+        yield rng.choice(found[place])
+
+
+def mutated(source: str, mutant: Mutant) -> str | None:
+    """Source with the change of a mutant; None if there is none."""
+    from cosmic_ray.mutating import mutate_code
+    from cosmic_ray.plugins import get_operator
+
+    return mutate_code(source, get_operator(mutant.operator)(), mutant.occurrence)
+
+
+# ---------------------------------------------------------------- trials
+
+
+def passes(tree: Path, tests: list[str], seconds: float) -> bool:
+    """Whether tests pass, in a process of their own, which ends after so many seconds."""
+    child = os.fork()
+    if child == 0:
+        os.setsid()  # so that what it starts ends with it
+        output = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        os.chdir(tree)
+        sys.path.insert(0, str(tree))
+        os.environ["PYTHONPATH"] = str(tree)
+        import pytest
+
+        status = 1
+        try:
+            status = int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *tests]))
+        finally:
+            os._exit(status)
+    deadline = time.monotonic() + seconds
+    status = None
+    while status is None and time.monotonic() < deadline:
+        ended, code = os.waitpid(child, os.WNOHANG)
+        if ended:
+            status = code
+        else:
+            time.sleep(0.02)
+    try:
+        os.killpg(child, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    if status is None:
+        os.waitpid(child, 0)
+    return status == 0
+
+
+def write(path: Path, source: str) -> None:
+    """Write a module, with a time of its own: Python knows by it, in seconds, what it compiled."""
+    write.second = max(getattr(write, "second", 0) + 1, int(time.time()))
+    path.write_text(source)
+    os.utime(path, (write.second, write.second))
+
+
+def interval(k: int, n: int) -> tuple[float, float]:
+    """95 % confidence interval of a proportion, by Wilson (JASA 22, 1927)."""
+    z, p = 1.959964, k / n
+    middle, half = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    return (middle - half) / (1 + z * z / n), (middle + half) / (1 + z * z / n)
+
+
+def run(folder: Path, n: int, seed: int, minutes: float, most: float) -> int:
+    """Try mutants; print survivors and the sum."""
+    known = Known(folder)
+    for name in COMMON:
+        importlib.import_module(name)
+    assert "sknn_scratch" not in sys.modules, "each process imports the package for itself"
+    counts = dict.fromkeys(("killed", "survived", "not run by a test"), 0)
+    began, controls = time.monotonic(), 0
+    for k, mutant in enumerate(drawn(known.tree, n, seed)):
+        if time.monotonic() - began > 60 * minutes:
+            print("The time is over.")
+            break
+        path, tests = known.tree / mutant.path, known.tests_of(mutant, most)
+        source = path.read_text()
+        changed = mutated(source, mutant)
+        assert changed is not None and changed != source, mutant
+        limit = 20 + 5 * sum(known.seconds[test] for test in tests)
+        outcome = "not run by a test"
+        if tests and k % 10 == 0:
+            controls += 1
+            assert passes(known.tree, tests, limit), f"without a change, one fails of {tests}"
+        if tests:
+            try:
+                write(path, changed)
+                outcome = "survived" if passes(known.tree, tests, limit) else "killed"
+            finally:
+                write(path, source)
+        counts[outcome] += 1
+        print(f"{outcome}: {mutant.path}:{mutant.first} {mutant.operator} ({len(tests)} tests)")
+        if outcome != "killed":
+            lines = difflib.unified_diff(source.splitlines(), changed.splitlines(), n=0)
+            print("\n".join(f"    {line}" for line in [*lines][3:]))
+        sys.stdout.flush()
+    print(f"{controls} times the tests of a mutant were run without its change, and passed.")
+    total = sum(counts.values())
+    low, high = interval(counts["killed"], total)
+    print(", ".join(f"{k} {name}" for name, k in counts.items()))
+    print(f"{counts['killed'] / total:.1%} killed, 95 % interval {low:.1%} to {high:.1%}")
+    return 0
+
+
+def main() -> int:
+    """Run the command line; return the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    first = commands.add_parser("measure", help=measure.__doc__)
+    second = commands.add_parser("run", help=run.__doc__)
+    for command in (first, second):
+        command.add_argument("folder", type=Path, help="where the copy and the measurements are")
+    second.add_argument("--sample", type=int, default=150, help="mutants to draw")
+    second.add_argument("--seed", type=int, default=0)
+    second.add_argument("--minutes", type=float, default=40, help="time after which none begins")
+    second.add_argument("--most", type=float, default=30, help="seconds of tests per mutant")
+    given = parser.parse_args()
+    if given.command == "measure":
+        return measure(given.folder.resolve())
+    return run(given.folder.resolve(), given.sample, given.seed, given.minutes, given.most)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
