@@ -4,6 +4,7 @@ import io
 import math
 import re
 from contextlib import redirect_stdout
+from inspect import signature
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ import pytest
 from jobs import PLAIN
 from judges import effective_number, loss_of
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.metrics import brier_score_loss
@@ -397,3 +399,15 @@ def test_lbfgs_keeps_the_loss_after_each_iteration():
         with pytest.warns(ConvergenceWarning, match="Increase max_iter"):
             clf = quick(max_iter=n, **settings).fit(X_iris, y_iris)
         assert clf.loss_ == clf.loss_curve_[-1] == curve[n - 1]
+
+
+def test_the_parameters_are_those_of_each_class():
+    class Narrow(ScratchMLPClassifier):
+        def __init__(self, alpha=0.5, depth=1):
+            super().__init__((4,) * depth, alpha=alpha)
+            self.depth = depth
+
+    assert Narrow().get_params() == {"alpha": 0.5, "depth": 1}
+    assert clone(Narrow(depth=3)).hidden_layer_sizes == (4, 4, 4)
+    names = [*signature(ScratchMLPClassifier.__init__).parameters][1:]
+    assert [*ScratchMLPClassifier().get_params()] == sorted(names)

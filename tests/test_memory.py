@@ -5,12 +5,15 @@ What it keeps of a row beside X does not depend on the columns, and counts where
 
 import gc
 import tracemalloc
+import weakref
 
 import numpy as np
 import pandas as pd
 import pytest
+from jobs import make_job
 
 from sknn_scratch import ScratchMLPClassifier
+from sknn_scratch.training.loop import train
 
 # One epoch does not get far.
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -108,3 +111,31 @@ def test_of_columns_that_lie_side_by_side_there_is_no_other_copy(container):
 @pytest.mark.parametrize("dtype", ["auto", "float32"])
 def test_in_another_type_the_copy_is_of_that_type(dtype):
     assert 0.45 < peak(table(np.float64), dtype=dtype) < 0.7
+
+@pytest.mark.parametrize("settings", [{}, {"early_stopping": True}, {"solver": "lbfgs"}], ids=str)
+def test_a_fit_lets_go_of_the_table_at_its_end(settings):
+    X = np.random.RandomState(0).rand(2000, 50)
+    y = X[:, 0] > 0.5
+    model = ScratchMLPClassifier((4,), max_iter=2, random_state=0, **settings)
+    model.fit(X, y)
+    gc.collect()
+    gc.disable()  # which would come too late: it counts objects, not bytes
+    tracemalloc.start()
+    try:
+        model.fit(X, y)
+        assert tracemalloc.get_traced_memory()[0] < X.nbytes / 2
+    finally:
+        tracemalloc.stop()
+        gc.enable()
+
+
+def test_several_networks_let_go_of_their_tables_at_their_end():
+    jobs = [make_job(np.random.RandomState(k), n=200, max_iter=2) for k in range(3)]
+    tables = [weakref.ref(job.X) for job in jobs]
+    gc.disable()
+    try:
+        train(jobs)
+        del jobs
+        assert all(table() is None for table in tables)
+    finally:
+        gc.enable()

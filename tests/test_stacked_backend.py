@@ -1,6 +1,7 @@
 """The joblib backend "stacked": it trains together, gives the same results, and always ends."""
 
 import faulthandler
+import gc
 import inspect
 import math
 import multiprocessing
@@ -12,11 +13,14 @@ import sys
 import threading
 import time
 import traceback
+import tracemalloc
 import warnings
+import weakref
 from concurrent.futures import BrokenExecutor
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from typing import ClassVar
 
 import joblib
 import numpy as np
@@ -394,6 +398,60 @@ def test_large_data_bound_the_tasks_under_way(trained, monkeypatch):
     with in_this_process():
         search(grid={"alpha": range(5)}, refit=False).fit(X, Y)
     assert trained == [5, 5]
+
+
+class Remembered(ScratchMLPClassifier):
+    """A network of which it is known whether it is still there."""
+
+    fitted: ClassVar = weakref.WeakSet()
+    most = 0
+
+    def fit(self, X, y):
+        """Fit, and count those that are there."""
+        super().fit(X, y)
+        self.fitted.add(self)
+        Remembered.most = max(self.most, len(self.fitted))
+        return self
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_task_that_has_ended_leaves_nothing_but_its_result(nested):
+    Remembered.most = 0
+    model = Remembered((4,), max_iter=2, random_state=0)
+    inner = search(model, {"alpha": range(8)}, refit=False)
+    with in_this_process(max_stack=4):
+        if nested:
+            cross_validate(inner, X, Y, cv=2, error_score=np.nan, scoring=lambda *_: 0.0)
+        else:
+            inner.fit(X, Y)
+    assert 1 <= Remembered.most <= 4
+
+
+def traced_peak(run):
+    """Bytes that are taken at most while something runs."""
+    gc.collect()
+    tracemalloc.start()
+    try:
+        run()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("folds_at_a_time", [1, 3])
+def test_memory_is_that_of_one_fit_and_of_those_that_wait(monkeypatch, folds_at_a_time):
+    X = np.random.RandomState(0).rand(4000, 50)
+    fold = X.nbytes // 2
+    model = search(network(batch_size=100, max_iter=1), {"alpha": range(6)}, refit=False)
+    alone = traced_peak(lambda: model.fit(X, X[:, 0] > 0.5))
+    bound = int((folds_at_a_time + 0.5) * fold)
+    monkeypatch.setattr("sknn_scratch.parallel.scheduler.MEMORY", bound)
+    with in_this_process():
+        stacked = traced_peak(lambda: model.fit(X, X[:, 0] > 0.5))
+    # A task holds its rows to fit and to score, and what the network sees of them; a stack holds
+    # what its networks see once more.
+    more = 0 if folds_at_a_time == 1 else 4 * bound
+    assert stacked < alone + more + fold / 2
 
 
 def test_a_stack_fits_into_the_cache():

@@ -9,10 +9,11 @@ Prints the table, and writes search_speed.md. The page docs/benchmarks/index.md 
 """
 
 import argparse
+import heapq
 import os
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -32,13 +33,20 @@ from fit_speed import (
     table,
     write,
 )
-from joblib import parallel_config
+from joblib import Parallel, delayed, parallel_config
 from joblib.externals.loky import get_reusable_executor
 from numpy.typing import NDArray
 from scipy.stats import loguniform, randint
+from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
+from sklearn.model_selection import (
+    GridSearchCV,
+    ParameterGrid,
+    ParameterSampler,
+    RandomizedSearchCV,
+    StratifiedKFold,
+)
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
@@ -47,6 +55,7 @@ from threadpoolctl import threadpool_limits
 from sknn_scratch import MLP_CLASSIFIER_SETTINGS, ScratchMLPClassifier
 from sknn_scratch.network.initialisation import draw_theta, glorot_bounds
 from sknn_scratch.network.layers import Architecture
+from sknn_scratch.parallel.backend import cut
 from sknn_scratch.training.job import TrainingJob, TrainingState
 from sknn_scratch.training.loop import train
 from sknn_scratch.training.schedules import Schedule
@@ -71,9 +80,10 @@ DISTRIBUTIONS = {
     "net__learning_rate_init": loguniform(0.0003, 0.1),
 }
 
-grid = partial(GridSearchCV, param_grid=GRID)
-random = partial(RandomizedSearchCV, param_distributions=DISTRIBUTIONS, n_iter=200, random_state=0)
+DRAWN = {"n_iter": 200, "random_state": 0}
 
+grid = partial(GridSearchCV, param_grid=GRID)
+random = partial(RandomizedSearchCV, param_distributions=DISTRIBUTIONS, **DRAWN)
 
 #: Up to this learning rate training is so calm that a difference in rounding stays small.
 CALM = 0.01
@@ -85,13 +95,16 @@ class Case(NamedTuple):
     load: Callable[..., tuple[NDArray, NDArray]]
     search: Callable[..., GridSearchCV | RandomizedSearchCV]
     title: str
+    candidates: Iterable[dict]
 
 
 CASES = {
-    "iris": Case(load_iris, grid, "iris, grid of 24"),
-    "cancer": Case(load_breast_cancer, grid, "breast cancer, grid of 24"),
-    "digits": Case(load_digits, grid, "digits, grid of 24"),
-    "wine": Case(load_wine, random, "wine, 200 at random"),
+    "iris": Case(load_iris, grid, "iris, grid of 24", ParameterGrid(GRID)),
+    "cancer": Case(load_breast_cancer, grid, "breast cancer, grid of 24", ParameterGrid(GRID)),
+    "digits": Case(load_digits, grid, "digits, grid of 24", ParameterGrid(GRID)),
+    "wine": Case(
+        load_wine, random, "wine, 200 at random", ParameterSampler(DISTRIBUTIONS, **DRAWN)
+    ),
 }
 
 STACKED = "stacked"
@@ -111,14 +124,36 @@ def estimator(name: str, epochs: int) -> Pipeline:
     return Pipeline([("scale", StandardScaler()), ("net", net)])
 
 
+class Costs(NamedTuple):
+    """What a search has taken."""
+
+    seconds: float
+    """Wall time."""
+    spent: float
+    """Seconds of processor time of this process and its workers."""
+    parent: float
+    """Seconds of processor time of this process alone."""
+
+
 class Run(NamedTuple):
     """A search that was timed."""
 
-    seconds: float
+    costs: Costs
     scores: NDArray
     """Accuracy on each fold of each candidate, (n_folds, n_candidates)."""
     rates: NDArray
     """Learning rate of each candidate."""
+
+
+def spent() -> float:
+    """Seconds of processor time that this process and, on Linux, its children have used."""
+    seconds = time.process_time()
+    for path in Path("/proc/self/task").glob("*/children"):
+        for pid in path.read_text().split():
+            # pid (name) state ppid ... utime stime ..., in ticks
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            seconds += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return seconds
 
 
 def run(case: Case, name: str, backend: str, epochs: int, workers: int) -> Run:
@@ -127,12 +162,12 @@ def run(case: Case, name: str, backend: str, epochs: int, workers: int) -> Run:
     search = case.search(estimator(name, epochs), cv=FOLDS, refit=False, n_jobs=workers)
     with warnings.catch_warnings(), parallel_config(backend=backend):
         warnings.simplefilter("ignore", ConvergenceWarning)
-        began = time.perf_counter()
+        before = np.array([time.perf_counter(), spent(), time.process_time()])
         search.fit(X, y)
-        seconds = time.perf_counter() - began
+        costs = np.array([time.perf_counter(), spent(), time.process_time()]) - before
     folds = [search.cv_results_[f"split{i}_test_score"] for i in range(FOLDS)]
     rates = search.cv_results_["param_net__learning_rate_init"].astype(float)
-    return Run(seconds, np.array(folds), rates)
+    return Run(Costs(*costs), np.array(folds), rates)
 
 
 def start(workers: int, cores: set[int]) -> None:
@@ -165,20 +200,93 @@ def check_same_results(case: Case, runs: dict[tuple[str, str], Run]) -> None:
 
 
 Turns = tuple[tuple[str, str], ...]
-Medians = dict[tuple[str, str], float]
+Medians = dict[tuple[str, str], Costs]
 
 
 def measure(case: Case, turns: Turns, rounds: int, epochs: int, workers: int) -> Medians:
     """Time all contenders, in turns."""
-    seconds: dict[tuple[str, str], list[float]] = {turn: [] for turn in turns}
+    costs: dict[tuple[str, str], list[Costs]] = {turn: [] for turn in turns}
     for i in range(rounds):
         first = i % len(turns)
         runs = {}
         for turn in turns[first:] + turns[:first]:
             runs[turn] = run(case, *turn, epochs, workers)
-            seconds[turn].append(runs[turn].seconds)
+            costs[turn].append(runs[turn].costs)
         check_same_results(case, runs)
-    return {turn: median(values) for turn, values in seconds.items()}
+    return {turn: Costs(*np.median(found, axis=0)) for turn, found in costs.items()}
+
+
+# ---------------------------------------------------------------- a model of more workers
+
+Task = Callable[[], float]
+
+
+def fit_and_score(
+    model: Pipeline, parameters: dict, X: NDArray, y: NDArray, train: NDArray, test: NDArray
+) -> float:
+    """Do what a search does in a task."""
+    model = clone(model).set_params(**parameters).fit(X[train], y[train])
+    return model.score(X[test], y[test])
+
+
+def tasks_of(case: Case, epochs: int) -> list[tuple]:
+    """Tasks of a search, in its order."""
+    X, y = case.load(return_X_y=True)
+    folds = [*StratifiedKFold(FOLDS).split(X, y)]
+    model = estimator(OURS, epochs)
+    return [
+        delayed(fit_and_score)(model, parameters, X, y, *fold)
+        for parameters in case.candidates
+        for fold in folds
+    ]
+
+
+def processor_time(tasks: Sequence[tuple], backend: str) -> float:
+    """Seconds of processor time that tasks take as one batch, in this process."""
+    with warnings.catch_warnings(), parallel_config(backend, n_jobs=1):
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        began = time.process_time()
+        Parallel()(tasks)
+        return time.process_time() - began
+
+
+def end_of(pieces: Iterable[tuple[float, float]], workers: int) -> float:
+    """Second at which pieces of work are done, each taken by the worker that is free first.
+
+    A piece is the second from which on it is there, and the seconds it takes.
+    """
+    free = [0.0] * workers
+    for there, takes in pieces:
+        heapq.heappush(free, max(there, heapq.heappop(free)) + takes)
+    return max(free)
+
+
+def modelled(case: Case, epochs: int, workers: Sequence[int]) -> list[list[str]]:
+    """Rows of the table of the model: one for each number of workers."""
+    tasks = tasks_of(case, epochs)
+    each = {
+        backend: run(case, OURS, backend, epochs, 2).costs.parent / len(tasks)
+        for backend in (PROCESSES, STACKED)
+    }
+    alone = [processor_time([task], "sequential") for task in tasks]
+    rows = []
+    for n in workers:
+        batches = [*cut(tasks, n)]
+        costs = [processor_time(batch, STACKED) for batch in batches]
+        plain = end_of(((k * each[PROCESSES], cost) for k, cost in enumerate(alone, 1)), n)
+        together = end_of(((len(tasks) * each[STACKED], cost) for cost in costs), n)
+        parts = [1e3 * each[PROCESSES], 1e3 * each[STACKED]]
+        parts += [1e3 * sum(alone) / len(tasks), 1e3 * sum(costs) / len(tasks)]
+        sizes = f"{len(batches)} of {max(map(len, batches))} to {min(map(len, batches))}"
+        rows.append(
+            [case.title, str(n), *map(digits, parts), sizes, digits(plain), digits(together)]
+        )
+        rows[-1].append(f"{plain / together:.1f}")
+        say(" | ".join(rows[-1]))
+    return rows
+
+
+# ---------------------------------------------------------------- stacks of several sizes
 
 
 #: Layer sizes whose stacks are timed, and their rows.
@@ -234,8 +342,12 @@ def stack_costs(sizes: tuple[int, ...], rounds: int) -> list[str]:
 def row_of(case: Case, workers: int, medians: Medians) -> list[str]:
     """Row of the table."""
     *others, together = (medians.get(turn) for turn in CONTENDERS)
-    seconds = ["-" if value is None else digits(value) for value in (*others, together)]
-    ratios = ["-" if value is None else f"{value / together:.1f}" for value in others]
+    seconds = ["-" if costs is None else digits(costs.seconds) for costs in (*others, together)]
+    ratios = [
+        "-" if costs is None else f"{getattr(costs, kind) / getattr(together, kind):.1f}"
+        for kind in ("seconds", "spent")
+        for costs in others
+    ]
     return [case.title, str(workers), *seconds, *ratios]
 
 
@@ -252,6 +364,7 @@ def arguments() -> argparse.Namespace:
     add("--rounds", type=positive, default=5, help="how often each search is timed")
     add("--workers", type=counts, default=[1, 2], help="numbers of workers, and of cores")
     add("--ours", action="store_true", help="leave MLPClassifier out")
+    add("--modelled", type=counts, default=[2, 4, 8, 16], help="numbers of workers of the model")
     add("--epochs", type=positive, default=60, help="epochs of each fit")
     add("--out", type=Path, default=HERE, metavar="DIR", help="where to write")
     return parser.parse_args()
@@ -266,6 +379,10 @@ def main() -> None:
     cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
     header = ["search", "workers", "MLPClassifier in processes, s", "ours in processes, s"]
     header += ["ours stacked, s", "MLPClassifier / stacked", "ours in processes / stacked"]
+    header += ["the first ratio in processor time", "the second in processor time"]
+    parts = ["search", "workers", "parent per task, processes, ms", "parent per task, stacked, ms"]
+    parts += ["task alone, ms", "task in its batch, ms", "batches"]
+    parts += ["processes, s", "stacked, s", "processes / stacked"]
     with threadpool_limits(1):
         for workers in options.workers:
             start(workers, cores)
@@ -273,6 +390,12 @@ def main() -> None:
                 medians = measure(CASES[name], turns, options.rounds, options.epochs, workers)
                 rows.append(row_of(CASES[name], workers, medians))
                 say(" | ".join(rows[-1]))
+        start(2, cores)
+        model = [
+            row
+            for name in options.cases
+            for row in modelled(CASES[name], options.epochs, options.modelled)
+        ]
         get_reusable_executor().shutdown()
         costs = [stack_costs(sizes, options.rounds) for sizes in SHAPES]
     lines = [
@@ -280,8 +403,18 @@ def main() -> None:
         "",
         f"Wall time of a whole search of {FOLDS} folds and {options.epochs} epochs, medians of "
         f"{options.rounds} round{'s' * (options.rounds > 1)}, and ratios. Above 1, the stacked "
-        "search is faster. One worker is the process itself.",
+        "search is faster. One worker is the process itself. Processor time is that of all "
+        "processes.",
         *table(header, rows),
+        "## More workers than cores here",
+        "",
+        "A model, from parts that were measured one by one in processor time: what the parent, "
+        "the process that searches, spends on each task (clones, dealing out, results; measured "
+        "with two workers), each task alone, and each batch. In processes, a task can begin when "
+        "its turn in the parent has come, and the worker that is free first takes it. Stacked, "
+        "batches can begin when all tasks have had their turn. Not in it: what it costs workers to "
+        "receive tasks, and that cores share memory.",
+        *table(parts, model),
         "## Stacks of several sizes",
         "",
         "Microseconds of processor time for an update of one network, by the number of networks in "

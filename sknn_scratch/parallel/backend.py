@@ -1,7 +1,7 @@
 """The backend that joblib sees: it deals out the tasks of a call to processes, in batches."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor
 from contextlib import closing, contextmanager
 from numbers import Integral
@@ -42,14 +42,11 @@ class StackedBackend(ParallelBackendBase):
         super().__init__(nesting_level=nesting_level or 0)
         if not (isinstance(max_stack, Integral) and int(max_stack) >= 1):
             raise ValueError(f"max_stack must be a whole number from 1 on, got {max_stack!r}.")
+        self.supports_sharedmem = self.nesting_level > 0  # calls of a task stay in its process
         self.max_stack: int = max_stack
         self.workers: Any = workers
-        self.tasks: list[tuple[Call, Callable[[Any], Any]]] = []
-
-    @property
-    def supports_sharedmem(self) -> bool:
-        """Whether tasks see what others change: calls of a task stay in its process."""
-        return self.nesting_level > 0
+        self.calls: list[Call] = []
+        self.callbacks: list[Callable[[Any], Any]] = []
 
     def effective_n_jobs(self, n_jobs: int | None) -> int:
         """Tell how many tasks can be handed in at once."""
@@ -80,7 +77,8 @@ class StackedBackend(ParallelBackendBase):
 
     def submit(self, func: Call, callback: Callable[[Any], Any]) -> None:
         """Take a task, and whom to tell its result."""
-        self.tasks.append((func, callback))
+        self.calls.append(func)
+        self.callbacks.append(callback)
 
     apply_async = submit  # its name before joblib 1.5
 
@@ -91,19 +89,20 @@ class StackedBackend(ParallelBackendBase):
     @contextmanager
     def retrieval_context(self) -> Iterator[None]:
         """Run all tasks. joblib may hand in more when it is told of results."""
-        while self.tasks:
-            tasks, self.tasks = self.tasks, []
-            results = self._results([call for call, _ in tasks])
-            for (_, tell), result in zip(tasks, results, strict=True):
-                tell(result)
+        while self.calls:
+            callbacks, self.callbacks = self.callbacks, []
+            for callback, result in zip(callbacks, self._results(), strict=True):
+                callback(result)
         yield
 
-    def _results(self, calls: Sequence[Call]) -> Iterator[Any]:
+    def _results(self) -> Iterator[Any]:
+        calls, self.calls = self.calls, []
         task = current_trainer()
         if isinstance(task, Task):
             yield from task.wait_for(calls)
             return
         batches = [*cut(calls, self.n_workers)]
+        calls.clear()  # so that each can be forgotten when it has been made
         with joblib.parallel_config(backend=self.workers):
             parallel = joblib.Parallel(self.n_workers, return_as="generator", **self.settings)
         try:
@@ -117,12 +116,12 @@ class StackedBackend(ParallelBackendBase):
                 yield from batch
 
 
-def run(calls: Sequence[Call], max_stack: int) -> list[Any]:
-    """Run a batch of tasks."""
+def run(calls: list[Call], max_stack: int) -> list[Any]:
+    """Run a batch of tasks, and take them out of the list."""
     return Scheduler(max_stack).run(calls)
 
 
-def cut(calls: Sequence[Call], n_workers: int) -> Iterator[Sequence[Call]]:
+def cut(calls: list[Call], n_workers: int) -> Iterator[list[Call]]:
     """Cut tasks into batches for so many workers, large ones first, so that all end together.
 
     A batch is a worker's share of half of what is left: guided self-scheduling, by Polychronopoulos

@@ -1,8 +1,8 @@
 """Tasks that take turns in one process, and whose networks are trained together.
 
-A task is a call in a thread of its own. One runs at a time, until it stops: when it has a network
-to train, when it waits for its children, or at its end. When no more can run, the networks are
-trained in stacks, in the thread of the scheduler, and their tasks can run on.
+A task is a call in a thread, which at its end takes another. One runs at a time, until it stops:
+when it has a network to train, when it waits for its children, or at its end. When no more can run,
+the networks are trained in stacks, in the thread of the scheduler, and their tasks can run on.
 """
 
 import queue
@@ -10,6 +10,7 @@ import threading
 import warnings
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from contextvars import copy_context
 from typing import Any
 
@@ -31,67 +32,73 @@ class Cancelled(BaseException):
     """Raised in a task whose result nobody wants any more."""
 
 
-class Task:
-    """A call in a thread of its own, what has come of it, and the children that it waits for."""
+class TaskThread(threading.Thread):
+    """A thread that runs one task after the other, in memory that it takes once."""
 
-    def __init__(self, scheduler: "Scheduler", parent: "Task | None", call: Call):
-        self.scheduler, self.parent, self.call = scheduler, parent, call
-        self.thread = threading.Thread(
-            target=copy_context().run, args=(self._run,), name="stacked-task", daemon=True
-        )
-        self.turn = threading.Semaphore(0)
+    def __init__(self) -> None:
+        super().__init__(name="stacked-task", daemon=True)
+        self.turns: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
+        self.start()
+
+    def run(self) -> None:
+        """Run the tasks that it is given, until it is given None."""
+        while task := self.turns.get():
+            task.context.run(task.run)
+            del task  # and with it all that it holds
+
+
+class Task:
+    """A call in a thread, what has come of it, and the children that it waits for."""
+
+    def __init__(self, scheduler: "Scheduler", parent: Any, *call: Call):
+        self.scheduler, self.parent, self.calls = scheduler, parent, [*call]
+        self.thread: TaskThread | None = None  # has one once it has begun
+        self.context = copy_context()
         self.filters = warnings.filters
-        self.job: TrainingJob | None = None
-        self.trained: Any = None
+        self.network: Any = None  # the job to train, and then what has come of it
         self.children: list[Task] = []
         self.pending: set[Task] = set()
         self.result: Any = None
         self.error: BaseException | None = None
 
-    def make_call(self) -> None:
-        """Make its call, in whatever thread, and keep what comes of it."""
+    def run(self) -> None:
+        """Make its call, forget it, and keep what comes of it."""
         try:
-            self.result = self.call()
+            with trained_by(self) if self.thread else nullcontext():
+                self.result = self.calls.pop()()
         except BaseException as error:
             self.error = error
-
-    def _run(self) -> None:
-        with trained_by(self):
-            self.make_call()
         self.scheduler.stopped.put(self)
 
     def train(self, job: TrainingJob) -> TrainingState:
         """Wait until a network has been trained."""
-        self.job = job
+        self.network = job
         self._stop()
-        trained, self.trained = self.trained, None
+        trained, self.network = self.network, None
         if isinstance(trained, Failure):
             raise trained.error
         return trained
 
-    def have_children(self, calls: Sequence[Call]) -> "list[Task]":
-        """Take on tasks that make these calls."""
+    def wait_for(self, calls: list[Call]) -> list[Any]:
+        """Have children make these calls; return what they return, or raise the first error.
+
+        The calls are taken out of the list, so that each can be forgotten when it has been made.
+        """
         self.children = [Task(self.scheduler, self, call) for call in calls]
         self.pending = set(self.children)
-        return self.children
-
-    def wait_for(self, calls: Sequence[Call]) -> list[Any]:
-        """Have children make these calls, and return what they return."""
-        self.have_children(calls)
+        calls.clear()
         self._stop()
-        return self.results()
-
-    def results(self) -> list[Any]:
-        """Return what the children have returned, or raise what the first to fail has raised."""
         error, self.error = self.error, None
         if error is not None:
             raise error
         return [child.result for child in self.children]
 
     def _stop(self) -> None:
-        if not self.scheduler.is_over:
+        if self.thread is None:  # that of the scheduler
+            self.scheduler.work_for(self)
+        elif not self.scheduler.is_over:
             self.scheduler.stopped.put(self)
-            self.turn.acquire()
+            self.thread.turns.get()
         if self.scheduler.is_over:
             raise Cancelled
 
@@ -105,26 +112,28 @@ class Scheduler:
         self.ready: deque[Task] = deque()  # those that can run on, then those that have not begun
         self.running: set[Task] = set()
         self.under_way: set[Task] = set()  # those that run, and those that have stopped
+        self.idle: list[TaskThread] = []  # that have no task
         self.waiting: list[Task] = []  # those with a network to train
-        self.held = 0
         self.is_patient, self.is_over = True, False
 
-    def run(self, calls: Sequence[Call]) -> list[Any]:
-        """Make calls, and return what they return, or raise what the first to fail has raised."""
+    def run(self, calls: list[Call]) -> list[Any]:
+        """Make calls, as :meth:`Task.wait_for` does."""
         with warnings.catch_warnings():
             self.filters = warnings.filters
-            root = Task(self, None, self._end)  # whose thread is this one
-            self.ready.extend(root.have_children(calls))
             try:
-                while root.pending:
-                    self._advance()
+                return Task(self, None).wait_for(calls)
             finally:
                 self._end()
-            return root.results()
+
+    def work_for(self, root: Task) -> None:
+        """Run tasks until the children of the root are done."""
+        self.ready.extend(root.children)
+        while root.pending:
+            self._advance()
 
     def _advance(self) -> None:
         if self.waiting and (not self.ready or not self.is_patient or self._is_full()):
-            tasks, self.waiting, self.held = self.waiting, [], 0
+            tasks, self.waiting = self.waiting, []
             self._train(tasks)
         elif self.ready:
             self._let_run(self.ready.popleft())
@@ -132,27 +141,22 @@ class Scheduler:
             self._wait()
 
     def _is_full(self) -> bool:
-        held = self.held + self.held // len(self.waiting)
-        too_many = len(self.under_way) >= self.max_stack or held > MEMORY
-        return too_many and self.ready[0].thread.ident is None
+        held = sum(task.network.X.nbytes + task.network.Y.nbytes for task in self.waiting)
+        many = len(self.under_way) >= self.max_stack or held + held // len(self.waiting) > MEMORY
+        return many and self.ready[0].thread is None
 
     def _let_run(self, task: Task) -> None:
+        if task.thread is None and task not in task.parent.pending:  # one beside it has failed
+            return
+        self.running.add(task)
+        self.under_way.add(task)
         warnings.filters = task.filters
         try:
-            if task.thread.ident is not None:  # it has begun
-                task.turn.release()
-            elif task.parent is not None and task in task.parent.pending:
-                self.under_way.add(task)
-                task.thread.start()
-            else:  # one beside it has failed
-                return
+            task.thread = task.thread or (self.idle.pop() if self.idle else TaskThread())
+            task.thread.turns.put(task)
         except RuntimeError:  # the system gives no more threads: it runs in this one
-            self.under_way.remove(task)
-            task.make_call()
-            self._count_out(task)
-        else:
-            self.running.add(task)
-            self._wait()
+            task.run()
+        self._wait()
 
     def _wait(self) -> None:
         """Wait for a task to stop; if others have stopped, only so long."""
@@ -166,21 +170,20 @@ class Scheduler:
                     return
         self.running.remove(task)
         task.filters, warnings.filters = warnings.filters, self.filters
-        if task.job is not None and gains_in_a_stack(task.job):
+        if task.network is not None and gains_in_a_stack(task.network):
             self.waiting.append(task)
-            self.held += task.job.X.nbytes + task.job.Y.nbytes
-        elif task.job is not None:
+        elif task.network is not None:
             self._train([task])
         elif task.pending:
             self.ready.extendleft(reversed(task.children))
         else:
-            task.thread.join()
+            self.idle += [task.thread] if task.thread else []
             self.under_way.remove(task)
             self._count_out(task)
 
     def _count_out(self, task: Task) -> None:
         parent = task.parent
-        if parent is None or task not in parent.pending:
+        if task not in parent.pending:
             return
         parent.pending.remove(task)
         if task.error is not None:
@@ -190,22 +193,21 @@ class Scheduler:
             self.ready.appendleft(parent)
 
     def _train(self, tasks: Sequence[Task]) -> None:
-        jobs = [task.job for task in tasks if task.job is not None]
+        jobs = [task.network for task in tasks]
         try:
             stacks = stacks_of(jobs)
         except MemoryError:
             stacks = [{k: job} for k, job in enumerate(jobs)]
         for stack in stacks:
             for k, trained in zip(stack, train_shielded([*stack.values()]), strict=True):
-                tasks[k].trained = trained
-        for task in tasks:
-            task.job = None
+                tasks[k].network = trained
         self.ready.extendleft(reversed(tasks))
 
     def _end(self) -> None:
         self.is_over = True
-        left = [task for task in self.under_way if task.thread.ident is not None]
-        for task in left:
-            task.turn.release()
-        for task in left:
-            task.thread.join(PATIENCE)
+        threads = [*self.idle, *(task.thread for task in self.under_way if task.thread)]
+        for thread in threads:
+            thread.turns.put(None)  # for the task that it may be in
+            thread.turns.put(None)
+        for thread in threads:
+            thread.join(PATIENCE)

@@ -175,7 +175,7 @@ class Stack:
         losses = 0.0
         for rows in sampler.slices:
             lr, size = next(self.planned, None) or self._plan()
-            loss = self.objective.evaluate(sampler.gather(rows))
+            loss = self.objective.evaluate(sampler.gather(rows), sampler.fill_block)
             losses += loss * (rows.stop - rows.start)
             self.step(size, None if self.weight_decay is None else 1 - lr * self.weight_decay)
         self.epoch += 1

@@ -58,6 +58,9 @@ class Block(Rows):
         self.scratch = Scratch(self.z[-1])
 
 
+Fill = Callable[[Block], None]
+
+
 class Batch(Rows):
     """Rows of K networks, and the arrays in which their loss and gradient are computed.
 
@@ -73,8 +76,6 @@ class Batch(Rows):
         Targets; its dtype is that of the computation.
     cuts : sequence of slice
         Blocks of rows, each of which any thread may compute; of one network with a dense X only.
-    fill : callable or None
-        Copies what a block is to hold into its arrays. None if it is there.
 
     Attributes
     ----------
@@ -89,7 +90,6 @@ class Batch(Rows):
         X: NDArray,
         y: NDArray,
         cuts: Sequence[slice] = (),
-        fill: Callable[[Block], None] | None = None,
     ):
         n = y.shape[-2]
         super().__init__(X, y, np.full_like(y, 1 / n), n)
@@ -97,7 +97,6 @@ class Batch(Rows):
         self.scratch = Scratch(self.work.z[-1])
         self.blocks = [Block(self, rows) for rows in cuts]
         self.input_blocks = input_blocks(sizes, n) if cuts else []
-        self.fill = fill
 
 
 class Objective:
@@ -128,10 +127,13 @@ class Objective:
         self.penalised = bool(self.alpha.any())
         self.penalty = np.empty_like(self.weights)
 
-    def evaluate(self, batch: Batch) -> NDArray:
-        """Fill grad, and return the loss of each network, (K,)."""
+    def evaluate(self, batch: Batch, fill: Fill | None = None) -> NDArray:
+        """Fill grad, and return the loss of each network, (K,).
+
+        ``fill`` copies what a block of the batch is to hold into its arrays; None if it is there.
+        """
         if batch.blocks:
-            loss = self._evaluate_in_blocks(batch)
+            loss = self._evaluate_in_blocks(batch, fill)
         else:
             work = batch.work
             forward(self.layers, batch.X, self.activation, work.z)
@@ -145,7 +147,7 @@ class Objective:
             loss += 0.5 * inner(self.weights, self.penalty)
         return loss
 
-    def _evaluate_in_blocks(self, batch: Batch) -> NDArray:
+    def _evaluate_in_blocks(self, batch: Batch, fill: Fill | None) -> NDArray:
         """Fill grad, and return the loss, block by block.
 
         First dLoss/dz for blocks of rows, and then the gradient for blocks of each layer's inputs.
@@ -157,8 +159,8 @@ class Objective:
 
         def propagate(i: int) -> None:
             block = batch.blocks[i]
-            if batch.fill is not None:
-                batch.fill(block)
+            if fill is not None:
+                fill(block)
             forward(self.layers, block.X, self.activation, block.z)
             losses[i] = self.loss.value_and_delta(
                 block.z[-1], block.y, block.weight, self.guard, block.scratch

@@ -97,7 +97,7 @@ class Sampler:
             X = np.empty((*self.K, n, n_features), dtype=dtype)
             y = np.empty((*self.K, n, sizes[-1]), dtype=dtype)
             cuts = [] if self.K or issparse(self.X) else row_blocks(sizes, n)
-            self.batches[n] = Batch(sizes, self.K, X, y, cuts, self._fill_block)
+            self.batches[n] = Batch(sizes, self.K, X, y, cuts)
 
     def shuffle(self) -> None:
         """Bring the rows into the order of the next epoch."""
@@ -108,7 +108,7 @@ class Sampler:
     def gather(self, rows: slice) -> Batch:
         """Copy rows of the epoch, by their places in it, to where they are used.
 
-        A batch that is cut into blocks copies them itself, block by block.
+        A batch that is cut into blocks is left to :meth:`fill_block`.
         """
         self.chosen = self.rows[..., rows]
         batch = self.batches[self.chosen.shape[-1]]
@@ -118,7 +118,8 @@ class Sampler:
             self._fill(batch, self.chosen)
         return batch
 
-    def _fill_block(self, block: Block) -> None:
+    def fill_block(self, block: Block) -> None:
+        """Copy the rows of a block of the batch that was gathered last."""
         self._fill(block, self.chosen[block.rows])
 
     def _fill(self, batch: Rows, chosen: NDArray) -> None:
