@@ -112,6 +112,7 @@ def test_of_columns_that_lie_side_by_side_there_is_no_other_copy(container):
 def test_in_another_type_the_copy_is_of_that_type(dtype):
     assert 0.45 < peak(table(np.float64), dtype=dtype) < 0.7
 
+
 @pytest.mark.parametrize("settings", [{}, {"early_stopping": True}, {"solver": "lbfgs"}], ids=str)
 def test_a_fit_lets_go_of_the_table_at_its_end(settings):
     X = np.random.RandomState(0).rand(2000, 50)
