@@ -119,7 +119,24 @@ def test_every_public_name_is_in_the_api():
 
 
 @needs_site
+@pytest.mark.parametrize("name", CLASSES)
+def test_a_signature_is_short(name):
+    text = (SITE / "api" / f"{name}.html").read_text(encoding="utf-8")
+    signature = re.search(rf'<dt [^>]*id="sknn_scratch\.{name}">(.*?)</dt>', text, re.DOTALL)[1]
+    words = re.sub(r"<[^>]+>|\s+", "", signature.split("viewcode-link")[0])
+    parameters = list(inspect.signature(getattr(sknn_scratch, name)).parameters)
+    long = len(parameters) > 6
+    assert f"{name}(" in words
+    assert parameters[0] in words
+    assert (parameters[-1] in words) != long
+    assert ("*,...)" in words) == long
+    assert len(words) < 160
+
+
+@needs_site
 def test_other_references_are_linked():
+    text = (SITE / "api" / "ScratchMLPClassifier.html").read_text(encoding="utf-8")
+    assert not re.search(r">(python|numpy):", text), "a name of numpydoc's own is left"
     links = read(SITE / "api" / "ScratchMLPClassifier.html").links
     for start, end in (
         ("https://scikit-learn.org/", "#sklearn.neural_network.MLPClassifier"),
