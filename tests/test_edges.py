@@ -126,7 +126,10 @@ def test_raw_numbers_that_are_too_large_for_a_network(estimator, dtype, activati
             try:
                 answer(model, far)
             except ValueError as error:
-                assert "cannot compute its outputs" in str(error) and "Scale X" in str(error)
+                message = (
+                    "cannot compute its outputs.*Scale X|too large for float32.*scale_features"
+                )
+                assert re.search(message, str(error))
 
 
 def test_outputs_that_are_not_numbers():

@@ -70,8 +70,7 @@ def rows_of(table: Table, task: Task, features: FeatureMap, dtype: np.dtype) -> 
     weight = None if table.sample_weight is None else table.sample_weight[:, None]
     if table.label_weight is not None:
         weight = table.label_weight if weight is None else table.label_weight * weight
-    with np.errstate(over="ignore"):
-        inputs = features(table.X, dtype)
+    inputs = features(table.X, dtype)
     if features.mean is None:
         _check_size(inputs)
     return Rows(table, inputs, task.encode(table.y, dtype), weight)
