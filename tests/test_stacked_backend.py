@@ -3,6 +3,7 @@
 import faulthandler
 import gc
 import inspect
+import itertools
 import math
 import multiprocessing
 import os
@@ -53,7 +54,11 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
-from sknn_scratch import ScratchMLPClassifier, ScratchMLPRegressor
+from sknn_scratch import (
+    ScratchMLPClassifier,
+    ScratchMLPEnsembleClassifier,
+    ScratchMLPRegressor,
+)
 from sknn_scratch.network.activations import ACTIVATIONS, Activation
 from sknn_scratch.parallel.backend import cut
 from sknn_scratch.training.grouping import gains_in_a_stack, stacks_of, working_set
@@ -324,6 +329,48 @@ def test_nested_searches_meet_in_one_stack(trained):
         cross_validate(search(grid={"alpha": [0.0, 1.0, 2.0]}), X, Y, cv=3)
     assert sum(trained) == 3 * (6 + 1)
     assert max(trained) > 6
+
+
+def ensemble(**changes):
+    """Two networks with each of two views of a table."""
+    return ScratchMLPEnsembleClassifier(hidden_layer_sizes=(6,), random_state=0, **changes)
+
+
+def test_networks_of_several_ensembles_meet_in_a_stack_per_view(trained):
+    X = np.random.RandomState(0).normal(size=(60, 3))  # whose folds have as many bins
+    y = X[:, 0] > 0
+
+    def run():
+        found = cross_validate(ensemble(max_iter=5), X, y, cv=2, return_estimator=True)
+        return [clf.predict_proba(X) for clf in found["estimator"]]
+
+    expected = run()
+    assert trained == []
+    with in_this_process():
+        found = run()
+    assert trained == [4, 4]
+    assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
+
+
+def test_an_ensemble_that_fails_does_not_harm_others(trained):
+    def scorer(estimator, X, y):
+        if len(y) == 4:
+            fail()
+        return estimator.score(X, y)
+
+    net = ensemble(max_iter=5, early_stopping=True, scoring=scorer)
+    grid = {"validation_fraction": [0.1, 0.16, 0.2]}  # of 25 rows, the second holds out 4
+    searches = [search(net, grid, refit=False) for _ in range(2)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FitFailedWarning)
+        warnings.simplefilter("ignore", UserWarning)
+        searches[0].fit(X, Y)
+        with in_this_process():
+            searches[1].fit(X, Y)
+    plain, found = map(scores_of, searches)
+    assert np.isnan(plain[:, 1]).all()
+    assert not np.isnan(plain[:, [0, 2]]).any()
+    assert_allclose(found, plain)
 
 
 def test_the_search_may_say_how_many_processes(trained):
@@ -871,6 +918,20 @@ def test_an_interrupt_ends_nested_calls():
 
     with in_this_process(max_stack=30), pytest.raises(KeyboardInterrupt):
         Parallel()(delayed(inner)(k) for k in range(20))
+    thread.join()
+
+
+def test_an_interrupt_ends_ensembles():
+    begun, scores = threading.Event(), itertools.count()
+
+    def scorer(estimator, X, y):
+        begun.set()
+        return next(scores)
+
+    endless = ensemble(max_iter=FOREVER, early_stopping=True, scoring=scorer)
+    thread = interrupted_by(begun)
+    with in_this_process(), pytest.raises(KeyboardInterrupt):
+        cross_validate(endless, X, Y, cv=3)
     thread.join()
 
 

@@ -55,7 +55,7 @@ class Task:
         self.thread: TaskThread | None = None  # has one once it has begun
         self.context = copy_context()
         self.filters = warnings.filters
-        self.network: Any = None  # the job to train, and then what has come of it
+        self.networks: list[Any] = []  # jobs to train, and then what has come of them
         self.children: list[Task] = []
         self.pending: set[Task] = set()
         self.result: Any = None
@@ -70,13 +70,13 @@ class Task:
             self.error = error
         self.scheduler.stopped.put(self)
 
-    def train(self, job: TrainingJob) -> TrainingState:
-        """Wait until a network has been trained."""
-        self.network = job
+    def train(self, jobs: Sequence[TrainingJob]) -> list[TrainingState]:
+        """Wait until networks have been trained."""
+        self.networks = [*jobs]
         self._stop()
-        trained, self.network = self.network, None
-        if isinstance(trained, Failure):
-            raise trained.error
+        trained, self.networks = self.networks, []
+        for failure in (each for each in trained if isinstance(each, Failure)):
+            raise failure.error
         return trained
 
     def wait_for(self, calls: list[Call]) -> list[Any]:
@@ -141,7 +141,8 @@ class Scheduler:
             self._wait()
 
     def _is_full(self) -> bool:
-        held = sum(task.network.X.nbytes + task.network.Y.nbytes for task in self.waiting)
+        jobs = [job for task in self.waiting for job in task.networks]
+        held = sum({id(array): array.nbytes for job in jobs for array in (job.X, job.Y)}.values())
         many = len(self.under_way) >= self.max_stack or held + held // len(self.waiting) > MEMORY
         return many and self.ready[0].thread is None
 
@@ -170,37 +171,34 @@ class Scheduler:
                     return
         self.running.remove(task)
         task.filters, warnings.filters = warnings.filters, self.filters
-        if task.network is not None and gains_in_a_stack(task.network):
+        if task.networks and all(map(gains_in_a_stack, task.networks)):
             self.waiting.append(task)
-        elif task.network is not None:
+        elif task.networks:
             self._train([task])
         elif task.pending:
             self.ready.extendleft(reversed(task.children))
         else:
             self.idle += [task.thread] if task.thread else []
             self.under_way.remove(task)
-            self._count_out(task)
-
-    def _count_out(self, task: Task) -> None:
-        parent = task.parent
-        if task not in parent.pending:
-            return
-        parent.pending.remove(task)
-        if task.error is not None:
-            parent.error = task.error
-            parent.pending.clear()
-        if not parent.pending and parent.parent is not None:
-            self.ready.appendleft(parent)
+            if task in (parent := task.parent).pending:
+                parent.pending.remove(task)
+                if task.error is not None:
+                    parent.error = task.error
+                    parent.pending.clear()
+                if not parent.pending and parent.parent is not None:
+                    self.ready.appendleft(parent)
 
     def _train(self, tasks: Sequence[Task]) -> None:
-        jobs = [task.network for task in tasks]
+        places = [(task, i) for task in tasks for i in range(len(task.networks))]
+        jobs = [task.networks[i] for task, i in places]
         try:
             stacks = stacks_of(jobs)
         except MemoryError:
             stacks = [{k: job} for k, job in enumerate(jobs)]
         for stack in stacks:
-            for k, trained in zip(stack, train_shielded([*stack.values()]), strict=True):
-                tasks[k].network = trained
+            trained = train_shielded([*stack.values()])
+            for (task, i), result in zip(map(places.__getitem__, stack), trained, strict=True):
+                task.networks[i] = result
         self.ready.extendleft(reversed(tasks))
 
     def _end(self) -> None:

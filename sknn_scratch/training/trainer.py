@@ -15,8 +15,8 @@ _this_thread = local()
 class Trainer(Protocol):
     """Who trains the jobs of a thread."""
 
-    def train(self, job: TrainingJob) -> TrainingState:
-        """Train a job."""
+    def train(self, jobs: Sequence[TrainingJob]) -> list[TrainingState]:
+        """Train jobs."""
 
 
 def current_trainer() -> Trainer | None:
@@ -27,11 +27,16 @@ def current_trainer() -> Trainer | None:
 def train_one(job: TrainingJob) -> TrainingState:
     """Train a job, by the trainer of this thread if it has one, else at once."""
     trainer = current_trainer()
-    return train([job])[0] if trainer is None else trainer.train(job)
+    return train([job])[0] if trainer is None else trainer.train([job])[0]
 
 
-def train_all(jobs: Sequence[TrainingJob]) -> list[TrainingState | None]:
-    """Train jobs at once, in stacks; None for those that the user did not let begin (Ctrl-C)."""
+def train_all(jobs: Sequence[TrainingJob]) -> Sequence[TrainingState | None]:
+    """Train jobs, by the trainer of this thread if it has one, else at once, in stacks.
+
+    The result is None for those that the user did not let begin (Ctrl-C).
+    """
+    if (trainer := current_trainer()) is not None:
+        return trainer.train(jobs)
     results: list[TrainingState | None] = [None] * len(jobs)
     for stack in stacks_of(jobs):
         trained = train([*stack.values()])
