@@ -9,12 +9,13 @@ import json
 import os
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
 from pathlib import Path
 from threading import Thread
 from urllib.parse import quote
 
 import pytest
-from browser import DESKTOP, PHONE, resize, start_chromium
+from browser import DESKTOP, PHONE, emulate, resize, start_chromium
 from selenium.webdriver import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
@@ -213,6 +214,23 @@ def test_the_page_on_the_home_page(chromium, home, scheme):
         assert dark == (scheme == "dark")
     finally:
         chromium.switch_to.default_content()
+
+
+@pytest.mark.parametrize("page", ["index", "guide/pictures", "auto_gallery/plot_penguins"])
+def test_nothing_is_white_in_the_dark(chromium, home, page):
+    imread = pytest.importorskip("matplotlib.image").imread
+    white = {}
+    for scheme in ("light", "dark"):
+        emulate(chromium, prefers_color_scheme=scheme)
+        chromium.get(f"{home}/{page}.html")
+        chromium.execute_async_script(LOADED)
+        height = chromium.execute_script("return document.documentElement.scrollHeight")
+        resize(chromium, (DESKTOP[0], min(height, 4000)))
+        pixels = imread(BytesIO(chromium.get_screenshot_as_png()))[..., :3]
+        white[scheme] = (pixels.min(axis=-1) > 0.85).mean()
+    emulate(chromium)
+    assert white["light"] > 0.5
+    assert white["dark"] < 0.03
 
 
 def test_code_is_copied_without_prompts_and_output(chromium, home):
