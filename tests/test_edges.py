@@ -126,16 +126,19 @@ def test_raw_numbers_that_are_too_large_for_a_network(estimator, dtype, activati
             try:
                 answer(model, far)
             except ValueError as error:
-                message = (
-                    "cannot compute its outputs.*Scale X|too large for float32.*scale_features"
-                )
+                message = "cannot compute its units.*Scale X|too large for float32.*scale_features"
                 assert re.search(message, str(error))
 
 
-def test_outputs_that_are_not_numbers():
-    model = make(ScratchMLPRegressor, activation="relu", scale_features=False).fit(X, NUMBERS)
-    with pytest.raises(ValueError, match=r"cannot compute its outputs.*Scale X"):
-        model.predict(np.full((1, 2), 1.7e308) * [[1, -1]])
+def test_units_that_are_not_numbers():
+    settings = {"activation": "relu", "scale_features": False}
+    model = make(ScratchMLPRegressor, hidden_layer_sizes=(20, 20), **settings).fit(X, NUMBERS)
+    far = np.full((1, 2), 1.7e308) * [[1, -1]]
+    for compute in (model.predict, model.hidden_activations):
+        with pytest.raises(ValueError, match=r"cannot compute its units.*Scale X"):
+            compute(far)
+    model = make(ScratchMLPRegressor, **settings).fit(X, NUMBERS)
+    assert all(np.isfinite(part).all() for part in model.hidden_activations(far))
 
 
 # ---------------------------------------------------------------- tables

@@ -152,7 +152,13 @@ class Network:
         return np.ascontiguousarray(z[-1])
 
     def hidden_activations(self, X: Any) -> list[NDArray]:
-        """Compute the activations of each hidden layer, (K, n, n_hidden) each, for X as it came."""
+        """Compute the activations of each hidden layer, (K, n, n_hidden) each, for X as it came.
+
+        Raises
+        ------
+        ValueError
+            If one is not a number.
+        """
         n, dtype, K = X.shape[0], self.dtype, self.coefs[0].shape[:-2]
         inputs = self.features(X, dtype)
         z = [np.empty((*K, n, width), dtype=dtype) for width in [W.shape[-1] for W in self.coefs]]
@@ -161,7 +167,7 @@ class Network:
             np.errstate(over="ignore", invalid="ignore"),
         ):
             forward(self._layers(), inputs, ACTIVATIONS[self.architecture.activation], z)
-        return z[:-1]
+            return [finite(part) for part in z[:-1]]
 
     def probabilities(self, X: Any, dtype: DTypeLike | None = None) -> NDArray:
         """Compute the probabilities of the classes, (K, n, n_classes), for X as it came.
@@ -189,7 +195,7 @@ class Network:
 
 
 def finite(z: NDArray) -> NDArray:
-    """Replace infinite pre-activations of the outputs by very large ones, in place.
+    """Replace infinite values of units by very large ones, in place.
 
     Raises
     ------
@@ -200,7 +206,7 @@ def finite(z: NDArray) -> NDArray:
         return z
     if np.isnan(z).any():
         raise ValueError(
-            "The network cannot compute its outputs for some rows, as sums in it overflow to plus "
+            "The network cannot compute its units for some rows, as sums in it overflow to plus "
             "and minus infinity. Scale X, or set scale_features=True; or fit again with a lower "
             "learning_rate_init."
         )
