@@ -136,7 +136,7 @@ class Checkpoint(JobFollower):
         """Return the state to start a job from, that of the file if it exists, and the writer."""
         path, fit = Path(self.path), _fingerprint(estimator, job, data)
         known = _version_of(path)
-        start = job.start if known is None else _read(path, fit)
+        start = job.start if known is None else _read(path, fit, job)
         written, warned = time.monotonic(), False
 
         def write_if_due(epoch: Epoch) -> None:
@@ -280,7 +280,7 @@ def _write(path: Path, epoch: Epoch, fit: dict[str, str]) -> None:
         raise
 
 
-def _read(path: Path, fit: dict[str, str]) -> TrainingState:
+def _read(path: Path, fit: dict[str, str], job: TrainingJob) -> TrainingState:
     """Read the state of training from a file of the same fit.
 
     Raises
@@ -293,7 +293,7 @@ def _read(path: Path, fit: dict[str, str]) -> TrainingState:
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
             arrays = dict(file)
         notes = json.loads(arrays.pop(NOTES).tobytes())
-        then, version = notes["fit"], notes["format"]
+        then, version = dict(notes["fit"]), notes["format"]
     except Exception as error:  # there are many ways for a file not to be readable
         if f"{NOTES}.npy".encode() in content[:100]:
             raise ValueError(f"{path} is damaged ({error}). {WHAT_TO_DO}") from error
@@ -315,4 +315,9 @@ def _read(path: Path, fit: dict[str, str]) -> TrainingState:
             f"{path} is a checkpoint of another fit: {'; '.join(changes)}. Put that back to go on "
             f"from it. {WHAT_TO_DO}"
         )
-    return TrainingState.unpack(notes["state"], arrays)
+    try:
+        state = TrainingState.unpack(notes["state"], arrays)
+        state.check(job)
+    except Exception as error:
+        raise ValueError(f"{path} is damaged ({error}). {WHAT_TO_DO}") from error
+    return state

@@ -84,10 +84,58 @@ class TrainingState:
         solver = {n.removeprefix(SOLVER): part for n, part in arrays.items() if SOLVER in n}
         return cls(**values, solver=solver or None, stopping=StoppingState(**stopping))
 
+    def check(self, job: "TrainingJob") -> None:
+        """Raise an error unless the training of a job can stand here.
+
+        Raises
+        ------
+        ValueError
+            If an array or a record has another shape or type than that of this job.
+        """
+        start = job.start
+        solver = job.solver.new_state(start.theta)
+        arrays = {f"{SOLVER}{name}": array for name, array in (self.solver or solver).items()}
+        arrays |= {"theta": self.theta, "best_theta": self.best_theta()}
+        like = {f"{SOLVER}{name}": array for name, array in solver.items()}
+        like |= dict.fromkeys(("theta", "best_theta"), start.theta)
+        for name in arrays.keys() | like.keys():
+            a, b = np.asarray(arrays.get(name)), np.asarray(like.get(name))
+            if (a.shape, a.dtype) != (b.shape, b.dtype) or not np.isfinite(a).all():
+                raise ValueError(f"{name} is {a.dtype} {a.shape}, not finite {b.dtype} {b.shape}")
+        rows = np.arange(job.X.shape[0]) if job.rows is None else np.sort(job.rows)
+        if self.order is not None and not np.array_equal(np.sort(self.order, axis=None), rows):
+            raise ValueError("order is not one of the rows")
+        counts = {n: getattr(self, n) for n in ("steps", "plateaus", "samples_seen", "n_iter")}
+        counts["count"] = self.stopping.count
+        for name, count in counts.items():
+            if type(count) is not int or count < 0:
+                raise ValueError(f"{name} is {count!r}")
+        numbers = [self.noise, self.loss, self.stopping.best_score]
+        curves = [self.loss_curve, self.validation_loss_curve, self.scores]
+        held_out = 0 if job.hold_out is None else self.n_iter
+        if [len(curve) for curve in curves] != [self.n_iter, held_out, held_out]:
+            raise ValueError("the losses and scores are not one for each epoch")
+        for number in (*numbers, *(number for curve in curves for number in curve)):
+            if type(number) not in (int, float):
+                raise ValueError(f"{number!r} is not a number")
+        if self.n_iter > job.max_iter or not isinstance(self.stop_reason, str):
+            raise ValueError(f"it ended after {self.n_iter} epochs, for {self.stop_reason!r}")
+        if (self.dropout_rng is None) != (start.dropout_rng is None) or self.rng is None:
+            raise ValueError("it has other sources of random numbers")
+
 
 def _source_in(state: dict[str, Any]) -> np.random.RandomState:
-    """Make a source of random numbers in this state."""
-    rng = np.random.RandomState(getattr(np.random, state["bit_generator"])(0))
+    """Make a source of random numbers in this state.
+
+    Raises
+    ------
+    ValueError
+        If the state is not of one of NumPy's generators.
+    """
+    generator = getattr(np.random, state["bit_generator"])
+    if not (isinstance(generator, type) and issubclass(generator, np.random.BitGenerator)):
+        raise ValueError(f"{state['bit_generator']!r} is no generator of random bits")
+    rng = np.random.RandomState(generator(0))
     rng.set_state(state)
     return rng
 
