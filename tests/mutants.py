@@ -41,9 +41,10 @@ MODULES = (
 
 #: Tests that run it, of single numbers rather than of whole tables.
 TESTS = (
-    "arrays class_weight encoding estimator features fitted labels losses low_rates network "
-    "partial_fit rare regularisation regressor same_numbers same_numbers_of_regression solvers "
-    "sparse stack stored_fits streams threads validation weights"
+    "arrays callbacks class_weight encoding ensemble estimator features fitted labels losses "
+    "low_rates network partial_fit rare regularisation regressor same_numbers "
+    "same_numbers_of_regression solvers sparse stack stacked_backend stored_fits streams threads "
+    "validation weights"
 ).split()
 
 #: What tests import besides the package: loaded once, before processes are forked.
@@ -143,8 +144,8 @@ class Known:
 
 
 def annotated(source: str) -> set[int]:
-    """Numbers of the lines that consist of a signature or of an annotation, without a default."""
-    lines: set[int] = set()
+    """Numbers of the lines with an annotation, or with the mark of keyword-only parameters."""
+    lines = {n for n, line in enumerate(source.splitlines(), start=1) if line.strip() == "*,"}
     for node in ast.walk(ast.parse(source)):
         parts = [getattr(node, "annotation", None), getattr(node, "returns", None)]
         for part in filter(None, parts):

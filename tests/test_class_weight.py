@@ -304,3 +304,16 @@ def test_it_moves_the_probabilities():
     p, q = (model.predict_proba(X)[:, column].mean() for model in (plain, favoured))
     assert q > p + 0.05
     assert_array_equal(plain.classes_, favoured.classes_)
+
+
+def test_balance_of_a_label_that_one_row_has():
+    X = np.random.RandomState(0).normal(size=(40, 2))
+    Y = np.zeros((40, 2), dtype=int)
+    Y[0, 0] = Y[::2, 1] = 1
+    settings = {"max_iter": 3, "random_state": 0}
+    by_hand = [{0: 40 / (2 * 39), 1: 40 / 2}, {}]
+    balanced, expected = (
+        ScratchMLPClassifier((2,), class_weight=weights, **settings).fit(X, Y)
+        for weights in ("balanced", by_hand)
+    )
+    assert_allclose(balanced.loss_curve_, expected.loss_curve_)

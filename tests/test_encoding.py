@@ -143,3 +143,12 @@ def test_sparse_inputs_are_refused():
 def test_bad_parameters(bad):
     with pytest.raises(ValueError, match=f"The '{next(iter(bad))}' parameter"):
         network(**bad).fit(X, Y)
+
+
+@pytest.mark.parametrize("n_values", [3, 4, 5])
+def test_as_many_values_as_edges_are_the_edges(n_values):
+    values = np.arange(n_values) ** 2.0
+    x = np.repeat(values, [50] + [1] * (n_values - 1))[:, None]
+    encoding = learn_encoding(x, None, (), 4)
+    assert_array_equal(encoding.start, values[:-1])
+    assert_array_equal(encoding.width, np.diff(values))

@@ -531,3 +531,13 @@ def test_scikit_learns_pictures_are_in_the_unit_of_y():
     assert_array_equal(display.y_pred, reg.predict(X))
     display = PartialDependenceDisplay.from_estimator(reg, X, [3], grid_resolution=5)
     assert abs(display.pd_results[0]["average"] - 1e6).max() < 50
+
+
+@pytest.mark.parametrize("most", [0.3, 1.0, 7.0])
+def test_what_an_exponential_predicts_is_divided_by_its_mean(most):
+    y = np.linspace(0, most, 30)
+    reg = ScratchMLPRegressor((2,), loss="poisson", max_iter=1, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        reg.fit(y[:, None], y)
+    assert_allclose(reg.target_scale_, most / 2)

@@ -9,7 +9,7 @@ import pytest
 import scipy.sparse as sp
 from jobs import PLAIN
 from judges import bounded, scaled, scaling_of
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import load_iris
 from sklearn.linear_model import SGDClassifier
 
@@ -364,3 +364,15 @@ def test_columns_seen_in_training_are_those_of_prediction():
         x = bounded((X - model.mean_) / model.scale_)
         z = x @ model.coefs_[0] + model.intercepts_[0]
         assert_allclose(model.predict_proba(X)[:, 1], 1 / (1 + np.exp(-z[:, 0])), rtol=1e-9)
+
+
+def test_the_scale_settles_with_the_first_thousand_rows():
+    rows = np.random.RandomState(0).normal(size=(1200, 2))
+    y = np.arange(1200) % 2
+
+    def mean(n):
+        clf = ScratchMLPClassifier((2,), random_state=0)
+        return clf.partial_fit(rows[:n], y[:n], classes=[0, 1]).mean_
+
+    assert_array_equal(mean(1200), mean(1000))
+    assert (mean(999) != mean(1000)).all()

@@ -28,6 +28,7 @@ from sknn_scratch.network.threads import NEVER_SHARED, in_blocks, one_thread_for
 from sknn_scratch.training import cutting
 from sknn_scratch.training.lbfgs import train_lbfgs
 from sknn_scratch.training.loop import train
+from sknn_scratch.training.sampling import Sampler
 from sknn_scratch.training.solvers import SGD, Adam
 from sknn_scratch.training.stopping import NoImprovement
 
@@ -186,11 +187,12 @@ def test_each_block_is_worked_on_once(n, n_threads):
             assert sorted(done) == list(range(n))
 
 
-def test_blocks_are_worked_on_at_the_same_time():
+@pytest.mark.parametrize("n", [3, 9])
+def test_blocks_are_worked_on_at_the_same_time(n):
     # Each waits for the others: one after the other, they would wait for ever.
-    together = threading.Barrier(3, timeout=30)
-    with threads(3), one_thread_for(1 << 30):
-        in_blocks(lambda i: together.wait(), 3)
+    together = threading.Barrier(n, timeout=30)
+    with threads(n), one_thread_for(1 << 30):
+        in_blocks(lambda i: together.wait(), n)
 
 
 def test_one_thread_needs_no_helper():
@@ -482,10 +484,17 @@ def assert_same_bits(found, expected):
         assert_array_equal(one, other)
 
 
-def test_the_large_fit_is_cut():
+def test_the_large_fit_is_cut(monkeypatch):
     sizes = (200, *LARGE["hidden_layer_sizes"], 3)
-    assert cutting.row_blocks(sizes, LARGE["batch_size"])
+    blocks = cutting.row_blocks(sizes, LARGE["batch_size"])
+    assert len(blocks) > 1
     assert cutting.parameter_blocks(n_params(sizes))
+    filled, fill = [], Sampler.fill_block
+    monkeypatch.setattr(
+        Sampler, "fill_block", lambda self, block: (filled.append(block), fill(self, block))
+    )
+    large_fit()
+    assert len(filled) == 3 * len(blocks), "each of three batches"
 
 
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)

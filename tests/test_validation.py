@@ -1,6 +1,7 @@
 """Validation: rows of your own or set aside, their losses and scores, and the best epoch."""
 
 import math
+import re
 import warnings
 
 import numpy as np
@@ -528,3 +529,25 @@ def test_partial_fit_takes_no_validation_rows():
         make().partial_fit(IRIS, KINDS, classes=[0, 1, 2], X_val=IRIS)
     model = make(early_stopping="auto").partial_fit(IRIS, KINDS, classes=[0, 1, 2])
     assert model.validation_scores_ is None
+
+
+@pytest.mark.parametrize("label", [0, 1], ids=["none", "all"])
+def test_a_score_that_fails_names_the_labels_that_no_row_or_every_row_has(label):
+    X = np.arange(12.0).reshape(6, 2)
+    Y = np.array([[0, 1], [1, 0]] * 3)
+    Y_val = Y.copy()
+    Y_val[:, 1] = label
+    clf = ScratchMLPClassifier((2,), max_iter=1, early_stopping=True, scoring=lambda *_: np.nan)
+    with pytest.raises(ValueError, match=r"returned nan on .*, which have no row of \[1\]"):
+        clf.fit(X, Y, X_val=X, y_val=Y_val)
+
+
+def test_lbfgs_prints_the_score_of_each_iteration(capsys):
+    X, y = load_breast_cancer(return_X_y=True)
+    clf = ScratchMLPClassifier((2,), solver="lbfgs", max_iter=6, verbose=True, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        clf.fit(X[:300], y[:300], X_val=X[300:], y_val=y[300:])
+    printed = re.findall(r"validation loss = ([0-9.]+), validation score", capsys.readouterr().out)
+    assert printed == [f"{loss:.8f}" for loss in clf.validation_loss_curve_]
+    assert len(set(printed)) == 6
