@@ -261,18 +261,23 @@ def end_of(pieces: Iterable[tuple[float, float]], workers: int) -> float:
     return max(free)
 
 
-def modelled(case: Case, epochs: int, workers: Sequence[int]) -> list[list[str]]:
+def modelled(case: Case, epochs: int, rounds: int, workers: Sequence[int]) -> list[list[str]]:
     """Rows of the table of the model: one for each number of workers."""
+
+    def costs_of(parts: Sequence[Sequence[tuple]], backend: str) -> list[float]:
+        found = [[processor_time(part, backend) for part in parts] for _ in range(rounds)]
+        return np.median(found, axis=0).tolist()
+
     tasks = tasks_of(case, epochs)
     each = {
         backend: run(case, OURS, backend, epochs, 2).costs.parent / len(tasks)
         for backend in (PROCESSES, STACKED)
     }
-    alone = [processor_time([task], "sequential") for task in tasks]
+    alone = costs_of([[task] for task in tasks], "sequential")
     rows = []
     for n in workers:
         batches = [*cut(tasks, n)]
-        costs = [processor_time(batch, STACKED) for batch in batches]
+        costs = costs_of(batches, STACKED)
         plain = end_of(((k * each[PROCESSES], cost) for k, cost in enumerate(alone, 1)), n)
         together = end_of(((len(tasks) * each[STACKED], cost) for cost in costs), n)
         parts = [1e3 * each[PROCESSES], 1e3 * each[STACKED]]
@@ -394,7 +399,7 @@ def main() -> None:
         model = [
             row
             for name in options.cases
-            for row in modelled(CASES[name], options.epochs, options.modelled)
+            for row in modelled(CASES[name], options.epochs, options.rounds, options.modelled)
         ]
         get_reusable_executor().shutdown()
         costs = [stack_costs(sizes, options.rounds) for sizes in SHAPES]

@@ -2,6 +2,9 @@
 
 With --draw, draws stacked_search.png instead: who runs when in a small batch, as it was recorded.
 With --memory, prints the peak of memory of 200 fits of a large table, stacked and in processes.
+With --together, prints the processor time of the fits of several ensembles, one by one and stacked.
+With --words, prints the processor time of a stacked search over a table with words, and over the
+same table encoded before.
 """
 
 import argparse
@@ -24,11 +27,11 @@ from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
 from sklearn.ensemble import BaggingClassifier
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import GridSearchCV, cross_val_predict
+from sklearn.model_selection import GridSearchCV, cross_val_predict, cross_validate
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import LabelBinarizer, StandardScaler
+from sklearn.preprocessing import LabelBinarizer, OneHotEncoder, StandardScaler
 
-from sknn_scratch import ScratchMLPClassifier
+from sknn_scratch import ScratchMLPClassifier, ScratchMLPEnsembleClassifier
 
 GRID = {
     "net__hidden_layer_sizes": [(8,), (32,)],
@@ -93,6 +96,63 @@ def ensemble(rounds: int) -> None:
             scores.append(f"{brier(p, y):.4f}")
         times = [f"{median(values):.2f}" for values in seconds.values()]
         print("| " + " | ".join([name, *scores, *times]) + " |", flush=True)
+
+
+def processor_time(model: BaseEstimator, X: NDArray, y: NDArray, rounds: int, stack: int) -> float:
+    """Seconds of processor time of five fits of a model, of which so many are stacked."""
+    seconds = []
+    for _ in range(rounds):
+        with parallel_config(backend="stacked", n_jobs=1, max_stack=stack):
+            began = time.process_time()
+            cross_validate(model, X, y, cv=5)
+            seconds.append(time.process_time() - began)
+    return median(seconds)
+
+
+def together(rounds: int) -> None:
+    """Compare fits of ensembles one by one, and stacked."""
+    print("| data | hidden units | one by one, s | stacked, s |")
+    print("| --- | --: | --: | --: |")
+    for name in ("iris", "wine", "breast cancer"):
+        X, y = DATA[name](return_X_y=True)
+        for units in (200, 20):
+            model = ScratchMLPEnsembleClassifier(hidden_layer_sizes=units, random_state=0)
+            seconds = [processor_time(model, X, y, rounds, stack) for stack in (1, 5)]
+            times = [f"{value:.2f}" for value in seconds]
+            print("| " + " | ".join([name, str(units), *times]) + " |", flush=True)
+
+
+# ---------------------------------------------------------------- a table with words
+
+
+def words(rounds: int) -> None:
+    """Compare a search over a table with words, and over the same table encoded before."""
+    import pandas as pd
+
+    n, rng = 4000, np.random.RandomState(0)
+    numbers = {f"number {i}": rng.normal(size=n) for i in range(8)}
+    levels = {
+        f"word {i}": [f"level {k}" for k in rng.randint(count, size=n)]
+        for i, count in enumerate((2, 3, 5, 8, 12, 20))
+    }
+    X = pd.DataFrame(numbers | levels)
+    y = X["number 0"] + (X["word 1"] == "level 1") + rng.normal(size=n) > 0.5
+    encoded = np.hstack(
+        [X[[*numbers]], OneHotEncoder(sparse_output=False).fit_transform(X[[*levels]])]
+    )
+    for epochs in (20, 60):
+        net = ScratchMLPClassifier(max_iter=epochs, random_state=0)
+        grid = {name.removeprefix("net__"): values for name, values in GRID.items()}
+        model = GridSearchCV(net, grid, refit=False)
+        seconds: dict[str, list[float]] = {"words": [], "encoded before": []}
+        for _ in range(rounds):
+            for found, table in zip(seconds.values(), (X, encoded), strict=True):
+                with parallel_config(backend="stacked", n_jobs=1):
+                    began = time.process_time()
+                    model.fit(table, y)
+                    found.append(time.process_time() - began)
+        times = [f"{name} {median(found):.1f} s" for name, found in seconds.items()]
+        print(f"{epochs} epochs: {', '.join(times)}", flush=True)
 
 
 # ---------------------------------------------------------------- the picture of a batch
@@ -258,15 +318,21 @@ def main() -> None:
     add = parser.add_argument
     add("--draw", type=Path, metavar="FILE", help="draw who runs when in a batch")
     add("--memory", action="store_true", help="weigh 200 fits of a large table (Linux)")
+    add("--together", action="store_true", help="time the fits of several ensembles")
+    add("--words", action="store_true", help="time a search over a table with words")
     add("--rows", type=int, default=100_000, help="rows of that table")
     add("--fits", type=int, default=200, help="fits of that table")
-    add("--rounds", type=int, default=5, help="how often the fits of the ensembles are timed")
+    add("--rounds", type=int, default=5, help="how often what is timed is timed")
     options = parser.parse_args()
     warnings.simplefilter("ignore", ConvergenceWarning)
     if options.draw:
         draw(options.draw)
     elif options.memory:
         memory(options.rows, options.fits)
+    elif options.together:
+        together(options.rounds)
+    elif options.words:
+        words(options.rounds)
     else:
         print(f"Cores: {joblib.cpu_count()}")
         search()
