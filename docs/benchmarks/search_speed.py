@@ -270,7 +270,8 @@ def modelled(case: Case, epochs: int, rounds: int, workers: Sequence[int]) -> li
 
     tasks = tasks_of(case, epochs)
     each = {
-        backend: run(case, OURS, backend, epochs, 2).costs.parent / len(tasks)
+        backend: median(run(case, OURS, backend, epochs, 2).costs.parent for _ in range(rounds))
+        / len(tasks)
         for backend in (PROCESSES, STACKED)
     }
     alone = costs_of([[task] for task in tasks], "sequential")
