@@ -5,11 +5,13 @@ import os
 import re
 import subprocess
 import sys
+import warnings
 from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.exceptions import ConvergenceWarning
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -81,6 +83,19 @@ def test_other_scores_are_noticed(script, name, rate, change, message):
 )
 def test_work_is_taken_by_who_is_free_first(script, pieces, workers, end):
     assert script.end_of(pieces, workers) == end
+
+
+def test_ensembles_and_words_are_timed(monkeypatch, capsys):
+    pytest.importorskip("pandas")
+    monkeypatch.syspath_prepend(str(DOCS / "examples"))
+    example = importlib.import_module("stacked_search")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        example.together(1, ["iris"], [2])
+        example.words(1, 100, [1])
+    *_, ensembles, words = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"\| iris \| 2 \| \d+\.\d\d \| \d+\.\d\d \|", ensembles)
+    assert re.fullmatch(r"1 epochs: words \d+\.\d s, encoded before \d+\.\d s", words)
 
 
 def test_a_batch_is_drawn(tmp_path):

@@ -12,7 +12,7 @@ import os
 import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
@@ -109,13 +109,17 @@ def processor_time(model: BaseEstimator, X: NDArray, y: NDArray, rounds: int, st
     return median(seconds)
 
 
-def together(rounds: int) -> None:
+def together(
+    rounds: int,
+    names: Sequence[str] = ("iris", "wine", "breast cancer"),
+    sizes: Sequence[int] = (200, 20),
+) -> None:
     """Compare fits of ensembles one by one, and stacked."""
     print("| data | hidden units | one by one, s | stacked, s |")
     print("| --- | --: | --: | --: |")
-    for name in ("iris", "wine", "breast cancer"):
+    for name in names:
         X, y = DATA[name](return_X_y=True)
-        for units in (200, 20):
+        for units in sizes:
             model = ScratchMLPEnsembleClassifier(hidden_layer_sizes=units, random_state=0)
             seconds = [processor_time(model, X, y, rounds, stack) for stack in (1, 5)]
             times = [f"{value:.2f}" for value in seconds]
@@ -125,11 +129,11 @@ def together(rounds: int) -> None:
 # ---------------------------------------------------------------- a table with words
 
 
-def words(rounds: int) -> None:
+def words(rounds: int, n: int = 4000, most_epochs: Sequence[int] = (20, 60)) -> None:
     """Compare a search over a table with words, and over the same table encoded before."""
     import pandas as pd
 
-    n, rng = 4000, np.random.RandomState(0)
+    rng = np.random.RandomState(0)
     numbers = {f"number {i}": rng.normal(size=n) for i in range(8)}
     levels = {
         f"word {i}": [f"level {k}" for k in rng.randint(count, size=n)]
@@ -140,7 +144,7 @@ def words(rounds: int) -> None:
     encoded = np.hstack(
         [X[[*numbers]], OneHotEncoder(sparse_output=False).fit_transform(X[[*levels]])]
     )
-    for epochs in (20, 60):
+    for epochs in most_epochs:
         net = ScratchMLPClassifier(max_iter=epochs, random_state=0)
         grid = {name.removeprefix("net__"): values for name, values in GRID.items()}
         model = GridSearchCV(net, grid, refit=False)
