@@ -97,6 +97,19 @@ def test_the_largest_targets():
     assert np.isfinite(answer(model, X * 1e6)).all()
 
 
+@pytest.mark.parametrize("weight", [None, np.arange(200) % 3])
+def test_the_largest_targets_as_they_are(weight):
+    settings = {"scale_targets": False, "dtype": "float64", "max_iter": 3}
+    for y in (np.full(200, 1e307), np.where(MOONS == 1, 1.7e308, -1.7e308)):
+        model = make(ScratchMLPRegressor, **settings)
+        with np.errstate(all="raise", under="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            try:
+                answer(model.partial_fit(X, y, weight).fit(X, y, weight), X)
+            except ValueError as error:
+                assert "Training overflowed in epoch 1" in str(error)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_a_target_that_cannot_be_scaled(dtype):
     y = np.where(np.arange(200) == 3, 1.7e308, NUMBERS * 1e-20)

@@ -50,18 +50,18 @@ class History:
 
     def __add__(self, other: "History") -> Self:
         """Add the sums of further rows, and take over their scaling, which is that of all rows."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            present = self.present + other.present
         return type(self)(
-            self.n_rows + other.n_rows,
-            self.weight + other.weight,
-            self.present + other.present,
-            other.scaling,
+            self.n_rows + other.n_rows, self.weight + other.weight, present, other.scaling
         )
 
 
 def history_of(targets: NDArray, weight: NDArray | None, scaling: StreamScaling) -> History:
     """Sum up rows: their targets, (n, n_outputs), and their weights in the loss."""
     n = len(targets)
-    if weight is None:
-        return History(n, np.array([float(n)]), targets.sum(axis=0, dtype=np.float64), scaling)
-    n = n if weight.any() else 0
-    return History(n, weight.sum(axis=0), (weight * targets).sum(axis=0), scaling)
+    with np.errstate(over="ignore", invalid="ignore"):  # sums of numbers, which nobody reads
+        if weight is None:
+            return History(n, np.array([float(n)]), targets.sum(axis=0, dtype=np.float64), scaling)
+        n = n if weight.any() else 0
+        return History(n, weight.sum(axis=0), (weight * targets).sum(axis=0), scaling)

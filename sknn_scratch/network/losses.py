@@ -414,6 +414,7 @@ def baseline_of(
     if (y == y[:1]).all():
         return 0.0
     weight = None if sample_weight is None else np.broadcast_to(sample_weight, y.shape)
-    mean = np.average(y.astype(np.float64), axis=-2, weights=weight)
-    z = NUMBER_LINKS[key[1]].pre_activations(mean)
-    return mean_loss(row, np.tile(z, (len(y), 1)), y, sample_weight, guard)
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = np.average(y.astype(np.float64), axis=-2, weights=weight)
+        z = NUMBER_LINKS[key[1]].pre_activations(mean)
+        return mean_loss(row, np.tile(z, (len(y), 1)), y, sample_weight, guard)
