@@ -79,7 +79,7 @@ class TrainingState:
         """Restore a state from the parts that :meth:`pack` returned."""
         values = notes | {name: part for name, part in arrays.items() if SOLVER not in name}
         for name in RANDOM_SOURCES:
-            values[name] = values[name] and _source_in(values[name])
+            values[name] = None if values[name] is None else _source_in(values[name])
         stopping = {part.name: values.pop(part.name) for part in fields(StoppingState)}
         solver = {n.removeprefix(SOLVER): part for n, part in arrays.items() if SOLVER in n}
         return cls(**values, solver=solver or None, stopping=StoppingState(**stopping))
