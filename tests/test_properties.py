@@ -540,6 +540,18 @@ def test_rows_of_different_lengths(estimator, chosen):
         estimator(categorical_features=chosen).fit([[1, [2]], [3, 4]], [0, 1])
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("learning_rate_init", -1.0), ("beta_1", 1j), ("momentum", "a")]
+)
+@pytest.mark.parametrize("estimator", [ScratchMLPClassifier, ScratchMLPRegressor])
+def test_invalid_parameters_between_calls_of_partial_fit(estimator, name, value):
+    classes = {"classes": [0, 1]} if is_classifier(estimator()) else {}
+    model = estimator((2,)).partial_fit([[0.0], [1.0]], [0, 1], **classes)
+    model.set_params(**{name: value})
+    with pytest.raises(InvalidParameterError, match=f"'{name}'"):
+        model.partial_fit([[0.0], [1.0]], [0, 1])
+
+
 @unfinished
 def test_rows_of_different_lengths_for_a_network_with_words():
     model = ScratchMLPRegressor((2,), max_iter=1).fit([["a", 1], ["b", 2]], [0, 1])
