@@ -432,7 +432,8 @@ def labels(draw, n):
                 st.lists(
                     st.lists(st.integers(0, 1), min_size=2, max_size=2), min_size=n, max_size=n
                 )
-            )
+            ),
+            dtype=int,
         ).reshape(n, 2)
         codes = draw(st.sampled_from([(0, 1), (0, 1), (-1, 1), (1, 2), (0.0, 1.0), (0, 3)]))
         Y = np.array(codes)[Y]

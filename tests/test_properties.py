@@ -540,6 +540,32 @@ def test_rows_of_different_lengths(estimator, chosen):
         estimator(categorical_features=chosen).fit([[1, [2]], [3, 4]], [0, 1])
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("learning_rate_init", -1.0), ("beta_1", 1j), ("momentum", "a")]
+)
+@pytest.mark.parametrize("estimator", [ScratchMLPClassifier, ScratchMLPRegressor])
+def test_invalid_parameters_between_calls_of_partial_fit(estimator, name, value):
+    classes = {"classes": [0, 1]} if is_classifier(estimator()) else {}
+    model = estimator((2,)).partial_fit([[0.0], [1.0]], [0, 1], **classes)
+    model.set_params(**{name: value})
+    with pytest.raises(InvalidParameterError, match=f"'{name}'"):
+        model.partial_fit([[0.0], [1.0]], [0, 1])
+
+
+@unfinished
+def test_rows_of_different_lengths_for_a_network_with_words():
+    model = ScratchMLPRegressor((2,), max_iter=1).fit([["a", 1], ["b", 2]], [0, 1])
+    with pytest.raises(ValueError, match="X has rows of different lengths"):
+        model.predict([["a", 1], ["b", [2, 3]], [["a"], 1]])
+
+
+def test_no_rows_to_validate_by():
+    for labels in ([0, 1, 0, 1, 0], [0, 1, 2, 0, 1]):
+        model = ScratchMLPClassifier(early_stopping=True, validation_fraction=0.0)
+        with pytest.raises(ValueError, match="validation set is too small"):
+            model.fit(np.zeros((5, 1)), labels)
+
+
 @pytest.mark.parametrize("weight", ["a", None, -1, math.nan, math.inf, 1j])
 @pytest.mark.parametrize("estimator", [ScratchMLPClassifier, ScratchMLPEnsembleClassifier])
 def test_weights_of_classes(estimator, weight):

@@ -213,6 +213,8 @@ class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
                 "that are all its own. Set early_stopping=False."
             )
         mode = Mode(again=self.__sklearn_is_fitted__(), partial=True)
+        if mode.again:  # scikit-learn looks at the parameters before the first call only
+            self._validate_params()
         return self._fit(mode, find_task, X, y, sample_weight)
 
     def _fit(

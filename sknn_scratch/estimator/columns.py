@@ -242,12 +242,20 @@ def dense(X: Any) -> Any:
     ------
     TypeError
         If X is sparse.
+    ValueError
+        If its rows differ in length.
     """
     if issparse(X):
         raise TypeError(
             "X is sparse, but has columns of categories. Make it dense, with X.toarray()."
         )
-    return X if is_frame(X) else np.asarray(X)
+    try:
+        return X if is_frame(X) else np.asarray(X)
+    except ValueError as error:
+        raise ValueError(
+            f"X has rows of different lengths, or cells of several values: {error} Give each row "
+            "one value a column."
+        ) from error
 
 
 def _chosen(X: Any, categorical_features: Any) -> NDArray:

@@ -87,13 +87,14 @@ class Regression(Task):
         network has learnt. A number beyond the range of the type becomes the largest of the type.
         """
         numbers = NUMBER_LINKS[self.output].numbers
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             if self.mean is None:
                 y = numbers(z)
             else:
                 y = numbers(z.astype(np.float64, copy=False)) * self.scale + self.mean
-        largest = np.finfo(y.dtype).max
-        np.clip(y, -largest, largest, out=y)
+            if not math.isfinite(y.sum()):
+                largest = np.finfo(y.dtype).max
+                np.clip(y, -largest, largest, out=y)
         return y[:, 0] if self.n_columns == 1 else y
 
     def score(self, y: NDArray, predicted: NDArray, weight: NDArray | None) -> float:

@@ -132,7 +132,9 @@ def set_aside(
             f"The training set is empty: validation_fraction={fraction} sets all of the {n} rows "
             "aside. Decrease 'validation_fraction', or increase the size of your dataset."
         )
-    train, validation = _split(n, n_validation, task.stratify(rows.targets), rng)
+    # No rows at all cannot be stratified.
+    stratified = task.stratify(rows.targets) if n_validation > 0 else None
+    train, validation = _split(n, n_validation, stratified, rng)
     # A class cannot be learnt from a row of weight zero.
     live = [part if weight is None else part[(weight > 0)[part]] for part in (train, validation)]
     if len(kept := task.rows_to_keep(y, *live)):
