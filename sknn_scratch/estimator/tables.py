@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 
 #: What the values of a column are; "nothing" if all are missing.
 Kind = Literal["numbers", "words", "truth values", "nothing"]
@@ -200,6 +201,36 @@ def _check_is_table(X: Any) -> None:
         f"X is {what}, which is no table. Give a data frame, an array of shape "
         "(n_samples, n_features), or a list of rows, each a list of values."
     )
+
+
+def check_all_there(y: Any) -> None:
+    """Refuse gaps in targets that are objects or dates; among floats, validation finds NaN.
+
+    In a list, NumPy would make a word of a gap, and so a class.
+
+    Raises
+    ------
+    ValueError
+        If a value is missing.
+    """
+    if isinstance(y, list | tuple):
+        values = np.array(y, dtype=object)
+    elif issparse(y):
+        return
+    else:
+        values = np.asarray(y)
+    if values.ndim == 0 or values.dtype.kind not in "OMm":
+        return
+    if values.dtype.kind == "O":
+        missing = np.fromiter(map(is_gap, values.flat), bool, values.size).reshape(values.shape)
+    else:
+        missing = np.isnat(values)
+    rows = np.flatnonzero(missing.reshape(len(values), -1).any(axis=1))
+    if len(rows) > 0:
+        raise ValueError(
+            f"Input y contains NaN: a value is missing in {len(rows)} of {len(values)} rows, first "
+            f"in row {rows[0]} (from 0). Leave these rows out, of X too."
+        )
 
 
 def unmasked(array: Any) -> Any:
