@@ -1,5 +1,8 @@
 """Every bad input gets an error that names the parameter, what came and what is allowed."""
 
+import csv
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
@@ -135,10 +138,11 @@ def test_labels(labels, message):
         (np.where(X > 5, np.inf, X), "Input X contains infinity"),
         (X[:0], "0 sample"),
         (X[:, :0], r"0 feature\(s\)"),
-        (X[:, 0], "Expected 2D array, got 1D array"),
+        (X[:, 0], r"Expected 2D array, got 1D array.*of shape \(150,\).*Reshape your data"),
+        (X[:, 0].tolist(), r"Expected 2D array, got 1D array instead: X is a list"),
         (X.astype(complex), "Complex data not supported"),
     ],
-    ids=["inf", "no rows", "no columns", "1d", "complex"],
+    ids=["inf", "no rows", "no columns", "1d", "list", "complex"],
 )
 def test_inputs(inputs, message):
     with pytest.raises(ValueError, match=message):
@@ -146,6 +150,32 @@ def test_inputs(inputs, message):
     clf = ScratchMLPClassifier(random_state=0).fit(X, y)
     with pytest.raises(ValueError, match=message):
         clf.predict(inputs)
+
+
+@pytest.mark.parametrize(
+    ("table", "what"),
+    [
+        ({"a": [1.0, 2.0]}, "of type dict"),
+        ([{"a": 1.0}, {"a": 2.0}], "a list of dict"),
+        (({1.0}, {2.0}), "a list of set"),
+        ("table.csv", "of type str"),
+        (Path("table.csv"), "of type .*Path"),
+        (map(list, X), "of type map"),
+        (csv.reader(["1,2"]), "of type reader"),
+        ({1.0, 2.0}, "of type set"),
+        (3, "of type int"),
+        (None, "of type NoneType"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("columns", ["numbers", "words"])
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_what_is_no_table(table, what, columns):
+    known = X[:2] if columns == "numbers" else [["a", 1.0], ["b", 2.0]]
+    clf = ScratchMLPClassifier(max_iter=5, random_state=0).fit(known, [0, 1])
+    for act in (lambda: ScratchMLPClassifier().fit(table, y), lambda: clf.predict(table)):
+        with pytest.raises(TypeError, match=f"X is {what}, which is no table. Give a data frame"):
+            act()
 
 
 @pytest.mark.parametrize(

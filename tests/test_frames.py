@@ -26,7 +26,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils import get_tags
 from sklearn.utils.fixes import parse_version
 
-from sknn_scratch import ScratchMLPClassifier
+from sknn_scratch import ScratchMLPClassifier, ScratchMLPEnsembleClassifier
 from sknn_scratch.network.levels import MOST_LEVELS
 
 matplotlib.use("Agg")
@@ -578,8 +578,8 @@ def test_other_bad_tables():
         network().fit(X.assign(rooms=pd.Series([10**400] * N, dtype=object)), Y)
     with pytest.raises(TypeError, match=r"Column 'rooms' of X holds .* of type complex64"):
         network().fit(X.assign(rooms=pd.Series([np.complex64(1j)] * N, dtype=object)), Y)
-    for empty in (X[[]], X[[]].to_numpy(dtype=object)):
-        with pytest.raises(ValueError, match=r"0 feature\(s\)|at least one array"):
+    for empty in (X[[]], pl.from_pandas(X[[]]), X[[]].to_numpy(dtype=object)):
+        with pytest.raises(ValueError, match=r"Found array with 0 feature\(s\)"):
             network().fit(empty, Y)
     with pytest.raises(TypeError, match="X is a LazyFrame, which has no rows yet"):
         network().fit(pl.from_pandas(X).lazy(), Y)
@@ -592,6 +592,22 @@ def test_other_bad_tables():
         network().fit(X, Y[:-1])
     with pytest.raises(ValueError, match="expecting 5 features"):
         network().fit(X.to_numpy(dtype=object), Y).predict(X.to_numpy(dtype=object)[:, :4])
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("make", [ScratchMLPClassifier, ScratchMLPEnsembleClassifier])
+def test_one_row_or_none_to_predict(make):
+    model = make(hidden_layer_sizes=(4,), max_iter=5, random_state=0)
+    model.fit(X, Y)
+    flat = (
+        r"Expected 2D array, got 1D array instead: X is a {} of shape \(5,\).*frame\.iloc\[\[i\]\]"
+    )
+    with pytest.raises(ValueError, match=flat.format("Series")):
+        model.predict(X.iloc[0])
+    with pytest.raises(ValueError, match=flat.format("list")):
+        model.predict(X.iloc[0].tolist())
+    with pytest.raises(ValueError, match=r"0 sample\(s\) \(shape=\(0, 5\)\).*ScratchMLPClassifier"):
+        model.predict(X[:0])
 
 
 def test_words_without_scaling():

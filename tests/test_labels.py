@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 import scipy.sparse as sp
 from judges import loss_of
@@ -15,7 +16,11 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import accuracy_score, average_precision_score, f1_score, roc_auc_score
 from sklearn.model_selection import GridSearchCV, KFold, TimeSeriesSplit, cross_val_score
 
-from sknn_scratch import ScratchMLPClassifier
+from sknn_scratch import (
+    ScratchMLPClassifier,
+    ScratchMLPEnsembleClassifier,
+    ScratchMLPRegressor,
+)
 
 rng = np.random.RandomState(0)
 X = rng.normal(size=(240, 4))
@@ -222,3 +227,47 @@ def test_a_scorer_that_does_without_is_fine():
     p = model.predict_proba(X[rows])
     expected = loss_of("guarded_squared_error", p, y[rows], y_fit=y)
     assert model.validation_loss_curve_[model.best_iter_ - 1] == pytest.approx(expected, rel=1e-9)
+
+
+GAPS = {"None": None, "NaN": np.nan, "NA": pd.NA, "NaT": pd.NaT}
+HOLDERS = {
+    "a list": list,
+    "an array": lambda values: np.array(values, dtype=object),
+    "a series": lambda values: pd.Series(values, dtype=object),
+    "strings": lambda values: pd.Series(values, dtype="string"),
+    "a category": lambda values: pd.Series(values, dtype="category"),
+    "polars": lambda values: pl.Series([None if pd.isna(value) else value for value in values]),
+    "a column": lambda values: pd.DataFrame({"y": values}, dtype=object),
+}
+
+
+@pytest.mark.parametrize("gap", GAPS)
+@pytest.mark.parametrize("holder", HOLDERS)
+@pytest.mark.parametrize("make", [ScratchMLPClassifier, ScratchMLPEnsembleClassifier])
+def test_gaps_among_labels(make, holder, gap):
+    labels = ["yes", "no", GAPS[gap], "no", GAPS[gap], "yes"]
+    message = "Input y contains NaN: a value is missing in 2 of 6 rows, first in row 2"
+    with pytest.raises(ValueError, match=message):
+        make().fit(X[:6], HOLDERS[holder](labels))
+
+
+def test_gaps_among_other_targets():
+    message = "Input y contains NaN: a value is missing in 1 of 4 rows, first in row 1"
+    dates = np.array(["2020-01-01", "NaT", "2021-01-01", "2020-01-01"], dtype="datetime64[D]")
+    with pytest.raises(ValueError, match=message):
+        ScratchMLPClassifier().fit(X[:4], dates)
+    with pytest.raises(ValueError, match=message):
+        ScratchMLPClassifier().partial_fit(X[:4], ["a", None, "b", "a"], classes=["a", "b"])
+    with pytest.raises(ValueError, match=message):
+        validation = {"X_val": X[:4], "y_val": ["a", None, "b", "a"]}
+        ScratchMLPClassifier().fit(X[:4], ["a", "b", "b", "a"], **validation)
+    for numbers in ([1.5, None, 2, 3], pd.Series([1.5, pd.NA, 2, 3], dtype=object)):
+        with pytest.raises(ValueError, match=message):
+            ScratchMLPRegressor().fit(X[:4], numbers)
+    with pytest.raises(ValueError, match=message):
+        ScratchMLPRegressor().fit(X[:4], [[1, 2], [3, None], [5, 6], [7, 8]])
+
+
+def test_the_words_nan_and_none_are_labels():
+    clf = fit(make(), X[:4], ["nan", "None", "nan", ""])
+    assert clf.classes_.tolist() == ["", "None", "nan"]

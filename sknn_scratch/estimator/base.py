@@ -29,7 +29,7 @@ from sknn_scratch.estimator.fitting import Fit, adopted, plan_fit, see, train
 from sknn_scratch.estimator.plan import Mode
 from sknn_scratch.estimator.report import report
 from sknn_scratch.estimator.rows import Table, check_alike
-from sknn_scratch.estimator.tables import as_table, has_kinds, unmasked
+from sknn_scratch.estimator.tables import as_table, check_all_there, has_kinds, unmasked
 from sknn_scratch.estimator.task import Task
 from sknn_scratch.network.activations import ACTIVATIONS
 
@@ -306,6 +306,7 @@ class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
     def _validate(self, X: Any, y: Any, *, reset: bool) -> tuple[NDArray, NDArray]:
         """Validate rows to learn from or to hold out: X as numbers and codes, and y dense."""
         X, y = as_table(X), unmasked(y)
+        check_all_there(y)
         if reset:
             self._columns = learn_columns(X, self.categorical_features)
             self._takes_gaps = bool(self.scale_features)

@@ -147,7 +147,7 @@ class Columns:
         dtype = np.result_type(*parts) if parts else np.dtype(np.float64)
         table = np.empty((X.shape[0], self.n), dtype=dtype)
         places = np.isin(np.arange(self.n), [*self.levels])
-        if self.encoder is not None:
+        if self.encoder is not None and len(table) > 0:
             codes = self.encoder.transform(np.column_stack(words))
             codes[np.column_stack(gaps)] = GAP
             table[:, places] = codes

@@ -1,15 +1,17 @@
 """Raw tables and their columns: data frames, arrays of objects, and the kinds of their cells."""
 
 import math
+import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from decimal import Decimal
-from numbers import Real
+from numbers import Number, Real
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 
 #: What the values of a column are; "nothing" if all are missing.
 Kind = Literal["numbers", "words", "truth values", "nothing"]
@@ -20,6 +22,9 @@ NUMBER_TYPES = re.compile(r"u?int\d|float|double|halffloat|sparse\[(u?int|float)
 #: How they begin the names of categorical types, and of dates, times and time spans.
 CATEGORY_TYPES = ("category", "categorical", "enum", "dictionary")
 TIME_TYPES = ("date", "time", "duration", "period", "month_day_nano")
+
+#: What NumPy would make an array of that has no rows; a mapping with a shape is SciPy's DOK array.
+OTHER_THAN_TABLES = (str, bytes, os.PathLike, Mapping, Set, Iterator, Number)
 
 DATES = "Make numbers of it, such as the year, the weekday or the days since a fixed date."
 OTHERS = "Make numbers or words of it, or leave the column out."
@@ -146,19 +151,86 @@ def columns_of(X: Any) -> list[Column]:
 
 
 def as_table(X: Any) -> Any:
-    """Return X; turn lists that hold words or gaps into an array of objects."""
+    """Return X; turn lists that hold words or gaps into an array of objects.
+
+    Raises
+    ------
+    TypeError
+        If X is something else than a table.
+    ValueError
+        If X has less than two dimensions, or is a data frame without columns.
+    """
+    _check_is_table(X)
     X = unmasked(X)
     if hasattr(X, "collect_schema") and not hasattr(X, "shape"):
         raise TypeError(f"X is a {type(X).__name__}, which has no rows yet. Give X.collect().")
     if hasattr(X, "num_columns") and not hasattr(X, "shape"):  # a record batch of older pyarrow
         return sys.modules["pyarrow"].Table.from_batches([X])
-    if not isinstance(X, list | tuple):
-        return X
-    try:
-        array = np.asarray(X)
-    except ValueError:  # ragged: validation raises the error
-        return X
-    return np.array(X, dtype=object) if array.ndim == 2 and array.dtype.kind in "OU" else X
+    array = X
+    if isinstance(X, list | tuple):
+        try:
+            array = np.asarray(X)
+        except ValueError:  # ragged: validation raises the error
+            return X
+    shape = getattr(array, "shape", (0, 0))
+    if len(shape) < 2:
+        raise ValueError(
+            f"Expected 2D array, got {len(shape)}D array instead: X is a {type(X).__name__} of "
+            f"shape {shape}. Reshape your data: array.reshape(1, -1) makes one row, "
+            "array.reshape(-1, 1) one column; of a data frame, take frame.iloc[[i]] or "
+            "frame[[name]]."
+        )
+    if is_frame(X) and shape[1] == 0:
+        raise ValueError(
+            f"Found array with 0 feature(s): X is a data frame of shape {shape}. It needs at "
+            "least one column."
+        )
+    is_raw = array is not X and array.dtype.kind in "OU"
+    return np.array(X, dtype=object) if is_raw and array.ndim == 2 else X
+
+
+def _check_is_table(X: Any) -> None:
+    is_list = isinstance(X, list | tuple) and len(X) > 0
+    if is_list and isinstance(X[0], Mapping | Set):
+        what = f"a list of {type(X[0]).__name__}"
+    elif X is None or (isinstance(X, OTHER_THAN_TABLES) and not hasattr(X, "shape")):
+        what = f"of type {type(X).__name__}"
+    else:
+        return
+    raise TypeError(
+        f"X is {what}, which is no table. Give a data frame, an array of shape "
+        "(n_samples, n_features), or a list of rows, each a list of values."
+    )
+
+
+def check_all_there(y: Any) -> None:
+    """Refuse gaps in targets that are objects or dates; among floats, validation finds NaN.
+
+    In a list, NumPy would make a word of a gap, and so a class.
+
+    Raises
+    ------
+    ValueError
+        If a value is missing.
+    """
+    if isinstance(y, list | tuple):
+        values = np.array(y, dtype=object)
+    elif issparse(y):
+        return
+    else:
+        values = np.asarray(y)
+    if values.ndim == 0 or values.dtype.kind not in "OMm":
+        return
+    if values.dtype.kind == "O":
+        missing = np.fromiter(map(is_gap, values.flat), bool, values.size).reshape(values.shape)
+    else:
+        missing = np.isnat(values)
+    rows = np.flatnonzero(missing.reshape(len(values), -1).any(axis=1))
+    if len(rows) > 0:
+        raise ValueError(
+            f"Input y contains NaN: a value is missing in {len(rows)} of {len(values)} rows, first "
+            f"in row {rows[0]} (from 0). Leave these rows out, of X too."
+        )
 
 
 def unmasked(array: Any) -> Any:
