@@ -22,7 +22,7 @@ It centres and scales features in float64 in any case, as ``predict`` does, or e
 from zero would lose its digits. It also scales the numbers of a regressor back in float64.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from numbers import Real
 from typing import Any
 
@@ -215,6 +215,7 @@ def _codes(graph: Graph, clf: Any, j: int, name: str, type_: Any) -> str:
                 f"Column {j} has the empty string as a level, which stands for a gap in a graph. "
                 "Name it otherwise, and fit again."
             )
+        _check_nulls(levels, f"levels of column {j}")
         return _looked_up(graph, name, ["", *levels], [GAP, *codes])
     if any(float(np.float32(level)) != level for level in levels):
         raise ValueError(
@@ -245,6 +246,15 @@ def outputs(graph: Graph, network: Network, a: str, dtype: DTypeLike) -> str:
         a = graph.node("MatMul", a, graph.constant(W, dtype))
         a = graph.node("Add", a, graph.constant(b, dtype))
     return a
+
+
+def _check_nulls(names: Iterable[str], what: str) -> None:
+    """Raise a ValueError if a string has a null character, at which onnxruntime cuts it."""
+    if found := [name for name in names if "\0" in name]:
+        raise ValueError(
+            f"The {what} {found} have a null character, at which a graph cuts strings. Name them "
+            "otherwise, and fit again."
+        )
 
 
 def _integers(graph: Graph, classes: Any) -> str:
@@ -321,6 +331,8 @@ def write_labels(graph: Graph, operator: Any, clf: Any, probabilities: str, labe
         best = graph.node("ArgMax", probabilities, axis=1, keepdims=0)
         classes = get_label_classes(graph.scope, operator.raw_operator)
         strings = all(isinstance(name, str) for name in classes)
+        if strings:
+            _check_nulls(classes, "class labels")
         names = graph.constant(classes, object) if strings else _integers(graph, classes)
         graph.node("Gather", names, best, result=label)
 

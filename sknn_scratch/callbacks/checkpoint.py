@@ -293,7 +293,7 @@ def _read(path: Path, fit: dict[str, str], job: TrainingJob) -> TrainingState:
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
             arrays = dict(file)
         notes = json.loads(arrays.pop(NOTES).tobytes())
-        then, version = dict(notes["fit"]), notes["format"]
+        then, version = dict(**notes["fit"]), notes["format"]
     except Exception as error:  # there are many ways for a file not to be readable
         if f"{NOTES}.npy".encode() in content[:100]:
             raise ValueError(f"{path} is damaged ({error}). {WHAT_TO_DO}") from error
