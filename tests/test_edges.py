@@ -170,6 +170,19 @@ def test_one_row(estimator):
 
 
 @estimators
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_weight_on_rows_of_zeros_alone(estimator, dtype):
+    rows = np.array([[0.0, 0.0], [0.0, 0.0], [1.0, 2.0], [3.0, 1.0]] * 3)
+    weight = np.array([1e290, 1e290, 1e-300, 1.0] * 3)
+    model = make(estimator, dtype=dtype, max_iter=5)
+    with np.errstate(over="raise", invalid="raise", divide="raise"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(rows, np.arange(12) % 2, sample_weight=weight)
+        answer(model, rows)
+    check_parameters(model)
+
+
+@estimators
 def test_one_column(estimator):
     x = np.linspace(-1, 1, 200)[:, None]
     y = np.abs(x[:, 0]) > 0.5 if is_classifier(estimator()) else np.abs(x[:, 0])

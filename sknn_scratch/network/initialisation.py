@@ -51,7 +51,10 @@ def initial_theta(
     sizes, activation = architecture.sizes, architecture.activation
     if init == "glorot":
         return draw_theta(sizes, glorot_bounds(sizes, activation), rng, dtype)
-    bounds = scaled_bounds(sizes, activation, _mean_square(X, sample_weight))
+    square = _mean_square(X, sample_weight)
+    if square < np.finfo(dtype).tiny:  # inputs of zero, but for rows that hardly count
+        square = 0.0
+    bounds = scaled_bounds(sizes, activation, square)
     theta = draw_theta(sizes, bounds, rng, dtype)
     if len(sizes) > 2:
         initialise_by_data(layers_of(theta, sizes)[0], X, sample_weight, rng)
