@@ -560,6 +560,13 @@ def test_rows_of_different_lengths_for_a_network_with_words():
         model.predict([["a", 1], ["b", [2, 3]], [["a"], 1]])
 
 
+@estimators
+def test_no_targets(estimator):
+    for y in (np.array([], dtype=object), [], np.empty((0, 2), dtype=object)):
+        with pytest.raises(ValueError, match=r"inconsistent numbers of samples|0 sample\(s\)"):
+            estimator().fit([[0.0], [1.0]], y)
+
+
 def test_no_rows_to_validate_by():
     for labels in ([0, 1, 0, 1, 0], [0, 1, 2, 0, 1]):
         model = ScratchMLPClassifier(early_stopping=True, validation_fraction=0.0)

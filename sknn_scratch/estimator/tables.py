@@ -219,7 +219,7 @@ def check_all_there(y: Any) -> None:
         return
     else:
         values = np.asarray(y)
-    if values.ndim == 0 or values.dtype.kind not in "OMm":
+    if values.size == 0 or values.ndim == 0 or values.dtype.kind not in "OMm":
         return
     if values.dtype.kind == "O":
         missing = np.fromiter(map(is_gap, values.flat), bool, values.size).reshape(values.shape)
