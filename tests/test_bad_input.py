@@ -166,7 +166,7 @@ def test_inputs(inputs, message):
         (3, "of type int"),
         (None, "of type NoneType"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
 @pytest.mark.parametrize("columns", ["numbers", "words"])
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
