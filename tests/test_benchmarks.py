@@ -390,7 +390,7 @@ def one_estimator_and_inputs(n):
     rng = np.random.RandomState(0)
     X, y = rng.normal(size=(300, 10)), rng.randint(3, size=300)
     model = ScratchMLPClassifier(
-        (64, 32), "logistic", scale_features=False, max_iter=3, random_state=0
+        (64, 32), "logistic", dtype=None, scale_features=False, max_iter=3, random_state=0
     ).fit(X, y)
     inputs = [rng.normal(size=(n, 10)) for _ in range(N_THREADS)]
     judge = MLPClassifier((64, 32), activation="logistic", max_iter=1).fit(X[:5], [0, 1, 2, 0, 1])

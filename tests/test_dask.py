@@ -44,7 +44,8 @@ def test_a_search_on_a_cluster_of_two_processes():
         return {"brier": -brier, "process": os.getpid()}
 
     X, y = load_breast_cancer(return_X_y=True)
-    pipeline = make_pipeline(RobustScaler(), ScratchMLPClassifier(max_iter=10, random_state=0))
+    network = ScratchMLPClassifier(dtype=None, max_iter=10, random_state=0)
+    pipeline = make_pipeline(RobustScaler(), network)
     grid = {"scratchmlpclassifier__hidden_layer_sizes": [5, (20, 10), 50, 200]}
     search = GridSearchCV(pipeline, grid, cv=3, scoring=score, refit="brier")
     local = clone(search).fit(X, y)

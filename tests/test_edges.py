@@ -128,7 +128,7 @@ def test_raw_numbers_that_are_too_large_for_a_network(estimator, dtype, activati
     model = make(estimator, **settings)
     y = target(estimator)
     unit = {"float32": 1e25, "float64": 1e200}[dtype]
-    message = rf"X holds \S+ as a size, .* too large for {dtype}.*scale_features=True"
+    message = rf"X has a value of size \S+, .* too large for {dtype}.*scale_features=True"
     for container in (np.asarray, csr_array):
         with pytest.raises(ValueError, match=message):
             model.fit(container(X * unit), y)
