@@ -88,8 +88,8 @@ def _check_size(inputs: Any) -> None:
     largest = max(-low.min(), high.max())
     if largest > math.sqrt(np.finfo(inputs.dtype).max / inputs.shape[1]):
         raise ValueError(
-            f"X has a value of size {largest:.3g}, whose square is too large for {inputs.dtype}, and "
-            "features are not scaled. Set scale_features=True, or scale X."
+            f"X has a value of size {largest:.3g}, whose square is too large for {inputs.dtype}, "
+            "and features are not scaled. Set scale_features=True, or scale X."
         )
 
 
