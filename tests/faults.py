@@ -155,7 +155,10 @@ def lines_of(story: Story) -> list[int]:
 
 def _from_numpy(index: int, result: Any, *arguments: Any) -> Any:
     """Return a function of NumPy's C interface, by its index there, which never changes."""
-    from numpy._core import _multiarray_umath as core
+    try:
+        from numpy._core import _multiarray_umath as core
+    except ImportError:  # NumPy 1
+        from numpy.core import _multiarray_umath as core
 
     pointer = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)(
         ("PyCapsule_GetPointer", ctypes.pythonapi)
