@@ -32,7 +32,7 @@ OURS, THEIRS = "ScratchMLPClassifier", "MLPClassifier"
 FOLDS = 3
 SEARCHED = "digits"
 HIDDEN_UNITS = (50, 100)
-LEARNING_RATES = (0.003, 0.01)
+LEARNING_RATES = (0.01, 0.03)
 
 
 # ---------------------------------------------------------------- XOR, the post's network
