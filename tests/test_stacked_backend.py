@@ -133,6 +133,18 @@ def scores_of(search):
     return np.array([found[name] for name in sorted(found) if name.startswith(("split", "mean_t"))])
 
 
+def scores_both_ways(model, grid):
+    """Scores of a search some of whose fits fail: plain, and stacked in this process."""
+    searches = [search(model, grid, refit=False) for _ in range(2)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FitFailedWarning)
+        warnings.simplefilter("ignore", UserWarning)
+        searches[0].fit(X, Y)
+        with in_this_process():
+            searches[1].fit(X, Y)
+    return map(scores_of, searches)
+
+
 # ---------------------------------------------------------------- the same results
 
 
@@ -360,14 +372,7 @@ def test_an_ensemble_that_fails_does_not_harm_others(trained):
 
     net = ensemble(max_iter=5, early_stopping=True, scoring=scorer)
     grid = {"validation_fraction": [0.1, 0.16, 0.2]}  # of 25 rows, the second holds out 4
-    searches = [search(net, grid, refit=False) for _ in range(2)]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FitFailedWarning)
-        warnings.simplefilter("ignore", UserWarning)
-        searches[0].fit(X, Y)
-        with in_this_process():
-            searches[1].fit(X, Y)
-    plain, found = map(scores_of, searches)
+    plain, found = scores_both_ways(net, grid)
     assert np.isnan(plain[:, 1]).all()
     assert not np.isnan(plain[:, [0, 2]]).any()
     assert_allclose(found, plain)
@@ -610,14 +615,7 @@ def test_a_candidate_that_fails(grid, message):
     model = Pipeline([("clf", network())])
     if "clf" not in grid:
         model = network(activation="identity", solver="sgd", learning_rate="constant")
-    searches = [search(model, grid, refit=False) for _ in range(2)]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FitFailedWarning)
-        warnings.simplefilter("ignore", UserWarning)
-        searches[0].fit(X, Y)
-        with in_this_process():
-            searches[1].fit(X, Y)
-    plain, found = map(scores_of, searches)
+    plain, found = scores_both_ways(model, grid)
     assert np.isnan(found).any()
     assert not np.isnan(found).all()
     assert_allclose(found, plain)
