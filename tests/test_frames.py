@@ -618,8 +618,10 @@ def test_words_without_scaling():
 
 def test_tags():
     assert get_tags(network()).input_tags.categorical
-    assert get_tags(network()).input_tags.allow_nan
+    tags = get_tags(network()).input_tags
+    assert tags.allow_nan and tags.categorical and tags.string
     assert not get_tags(network(scale_features=False)).input_tags.allow_nan
+    assert not get_tags(network(categorical_features=None)).input_tags.string
 
 
 # ---------------------------------------------------------------- around

@@ -461,13 +461,10 @@ class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
         return input_names(names, self._columns, features)
 
     def __sklearn_tags__(self) -> Tags:
-        """Tell scikit-learn what this estimator supports: sparse X, categories, missing values.
-
-        It does not set ``string``: scikit-learn takes that for a promise not to look into the
-        cells, which its own encoders do not make either.
-        """
+        """Tell scikit-learn what this estimator supports: sparse X, words, categories, gaps."""
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         tags.input_tags.categorical = True
+        tags.input_tags.string = self.categorical_features is not None
         tags.input_tags.allow_nan = bool(self.scale_features)
         return tags
