@@ -134,14 +134,13 @@ def network_inputs(graph: Graph, clf: Any, inputs: Sequence[Any], dtype: DTypeLi
         pieces.append(graph.node("Mul", gap, graph.constant(value, dtype)))
         places.append([place])
     categories = source[list(layout.categories)]
-    for j, lookup, value in zip(categories, layout.lookups, layout.values, strict=True):
+    for j, lookup, values in zip(categories, layout.lookups, layout.values, strict=True):
         used = np.unique(lookup[lookup >= 0])
         if len(used):
             codes = _codes(graph, clf, j, *columns[j])
             all_codes = graph.constant([np.arange(len(lookup)) + GAP], np.int64)
             is_level = graph.cast(graph.node("Equal", codes, all_codes), dtype)
-            values = np.where(np.arange(len(lookup)) + GAP == GAP, value, 1.0)[:, None]
-            inputs_of = graph.constant((lookup[:, None] == used) * values, dtype)
+            inputs_of = graph.constant((lookup[:, None] == used) * values[:, None], dtype)
             pieces.append(graph.node("MatMul", is_level, inputs_of))
             places.append(used)
     order = graph.constant(np.argsort(np.concatenate(places)), np.int64)

@@ -80,7 +80,8 @@ def test_inputs_of_each_kind_of_column():
     seen = pd.DataFrame(inputs_of(clf, X), columns=INPUTS)
     for column in ("sex", "city", "paid"):
         for level in X[column].dropna().unique():
-            assert_array_equal(seen[f"{column}_{level}"], (X[column] == level).astype(float))
+            has, count = X[column] == level, 250 / N * (X[column] == level).sum()
+            assert_allclose(seen[f"{column}_{level}"], has * count / (count + 5))
     for column, name in (("sex", "sex_nan"), ("age", "missingindicator_age")):
         gaps = 250 / N * X[column].isna().sum()
         assert_allclose(seen[name], X[column].isna() * gaps / (gaps + 20))
@@ -92,6 +93,25 @@ def test_inputs_of_each_kind_of_column():
     assert_array_equal(seen.loc[~there, "age"], 0)
     rooms = network().fit(X[["rooms"]], Y)
     assert_allclose(seen["rooms"], inputs_of(rooms, X[["rooms"]])[:, 0])
+
+
+@pytest.mark.parametrize("how", ["unscaled", "stream"])
+def test_levels_are_one_where_nothing_is_known_of_their_frequency(how):
+    table = X[["city", "rooms"]]
+    if how == "unscaled":
+        clf = network(scale_features=False).fit(table, Y)
+    else:
+        clf = network().partial_fit(table, Y, classes=["no", "yes"])
+    cities = inputs_of(clf, table)[:, :4]
+    assert_array_equal(cities, (X["city"].to_numpy()[:, None] == list("cabd")).astype(float))
+
+
+def test_a_listed_level_of_a_later_fit_counts_as_of_one_row():
+    clf = network(warm_start=True).fit(X, Y)
+    later = X.assign(city=pd.Categorical(["d"] * N, categories=list("cabd")))
+    clf.fit(later, Y)
+    once = 250 / N
+    assert_allclose(inputs_of(clf, later)[:, INPUTS.index("city_d")], once / (once + 5))
 
 
 def test_it_is_the_network_behind_encoders_of_scikit_learn():
@@ -280,7 +300,9 @@ def test_many_levels():
     assert names[-2:] == ["id_infrequent_sklearn", "x"]
     assert all(name.startswith("id_often") for name in names[:-2])
     rare, often = inputs_of(clf, table.assign(id="once7")[:1]), inputs_of(clf, table[:1])
-    assert rare[0, MOST_LEVELS - 1] == 1 and often[0, :MOST_LEVELS].sum() == 1
+    assert_allclose(rare[0, MOST_LEVELS - 1], 388 / (388 + 5))  # 300 once, and 11 of the others
+    assert_allclose(often[0, :MOST_LEVELS].sum(), 8 / (8 + 5))
+    assert np.count_nonzero(rare[0, :MOST_LEVELS]) == np.count_nonzero(often[0, :MOST_LEVELS]) == 1
     assert not inputs_of(clf, table.assign(id="never")[:1])[0, :MOST_LEVELS].any()
 
 

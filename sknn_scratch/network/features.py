@@ -236,7 +236,7 @@ def learn_features(
         encoding = learn_encoding(X, sample_weight, levels, n_bins)
         X, with_gap = encoding(X), encoding.first
         levels = {int(with_gap[j]): codes for j, codes in levels.items()}
-    layout = layout_of(X, sample_weight, levels, with_gap)
+    layout = layout_of(X, sample_weight, levels, with_gap, scaled)
     scaling = learn_scaling(X, sample_weight, levels) if scaled else AS_THEY_ARE
     return replace(scaling, layout=layout, encoding=encoding)
 

@@ -153,12 +153,11 @@ def inputs_of(features: FeatureMap, n_features: int) -> list[dict[str, Any]]:
     gaps = (layout.gaps, layout.gap_inputs, layout.gap_values)
     for j, i, value in zip(*(part.tolist() for part in gaps), strict=True):
         found[i] = {"column": int(source[j]), "gap": value}
-    categories = zip(layout.categories, layout.lookups, layout.values.tolist(), strict=True)
-    for j, lookup, value in categories:
-        for code, i in enumerate(lookup.tolist(), GAP):
+    for j, lookup, values in zip(layout.categories, layout.lookups, layout.values, strict=True):
+        for code, (i, value) in enumerate(zip(lookup.tolist(), values.tolist(), strict=True), GAP):
             if i >= 0:
                 found[i].setdefault("column", int(source[j]))
-                found[i].setdefault("codes", {})[code] = value if code == GAP else 1
+                found[i].setdefault("codes", {})[code] = value
     return found
 
 
