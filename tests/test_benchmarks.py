@@ -375,7 +375,7 @@ N_THREADS = 2
 
 def at_once(predict, inputs):
     """Call predict with each input in a thread of its own; all begin together."""
-    start = threading.Barrier(len(inputs), timeout=60)
+    start = threading.Barrier(len(inputs), timeout=300)
 
     def call(X):
         start.wait()
@@ -410,7 +410,7 @@ def test_threads_can_share_an_estimator():
 def test_threads_that_are_inside_the_same_layer_at_once(monkeypatch):
     """Each thread has written its pre-activations before either goes on to read its own."""
     model, inputs, expected = one_estimator_and_inputs(20_000)
-    together = threading.Barrier(N_THREADS, timeout=60)
+    together = threading.Barrier(N_THREADS, timeout=300)
     meetings = []
     logistic = ACTIVATIONS["logistic"]
 

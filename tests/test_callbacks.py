@@ -500,10 +500,13 @@ KILLED = """
     from sknn_scratch.callbacks.checkpoint import Checkpoint
 
     class Slow:
+        ended = 0
         def setup(self, estimator, context): pass
         def teardown(self, estimator, context): pass
         def on_fit_task_begin(self, estimator, context): pass
-        def on_fit_task_end(self, estimator, context): time.sleep(0.02)
+        def on_fit_task_end(self, estimator, context):
+            self.ended += 1
+            time.sleep(0.02 if self.ended < 20 else 300)  # to be killed in time
 
     X, y = load_digits(return_X_y=True)
     clf = ScratchMLPClassifier(**eval(sys.argv[1]))
@@ -531,7 +534,7 @@ def test_a_killed_process(tmp_path, settings):
     for done in (0, 1):
         before = path.stat().st_mtime_ns if done else None
         process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 300
         while not path.exists() or path.stat().st_mtime_ns == before:
             assert process.poll() is None, process.stderr.read()
             assert time.monotonic() < deadline

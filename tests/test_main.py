@@ -324,7 +324,7 @@ def python_m(*argv: str) -> subprocess.CompletedProcess:
         env={**os.environ, "COLUMNS": "100"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
 
 

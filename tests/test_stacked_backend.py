@@ -69,6 +69,9 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 
 FOREVER = 10**9
 
+#: Seconds that no fit of these tests takes between two stops, however busy the machine is.
+MORE_THAN_A_FIT = 1.0
+
 in_this_process = partial(parallel_config, "stacked", n_jobs=1)
 in_processes = partial(parallel_config, "stacked", n_jobs=2)
 
@@ -77,7 +80,7 @@ in_processes = partial(parallel_config, "stacked", n_jobs=2)
 def watchdog():
     """Kill a test that hangs, and fail one that leaves a thread."""
     before = set(threading.enumerate())
-    faulthandler.dump_traceback_later(120, exit=True)
+    faulthandler.dump_traceback_later(300, exit=True)
     # A shell that runs this in the background has interrupts ignored.
     handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
@@ -887,12 +890,13 @@ class Endless(threading.Event):
         return make_job(rng, callbacks=[self], max_iter=FOREVER, **changes)
 
 
-def interrupted_by(event):
+def interrupted_by(event, then=lambda: None):
     """Start a thread that presses Ctrl-C, as it were, after the event; return the thread."""
 
     def interrupt():
         event.wait()
         signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        then()
 
     thread = threading.Thread(target=interrupt)
     thread.start()
@@ -935,19 +939,21 @@ def test_an_interrupt_ends_ensembles():
 
 def test_an_interrupt_ends_the_waiting():
     running, released = threading.Event(), threading.Event()
-    thread = interrupted_by(running)
+
+    def release():
+        time.sleep(0.5)
+        released.set()
+
+    thread = interrupted_by(running, then=release)
 
     def hold():
         running.set()
         released.wait()
 
-    timer = threading.Timer(0.5, released.set)
-    timer.start()
     tasks = [delayed(train_one)(make_job(np.random.RandomState(0)))] * 3
     with in_this_process(), pytest.raises(KeyboardInterrupt):
         Parallel()([*tasks, delayed(hold)()])
     thread.join()
-    timer.join()
 
 
 def test_a_search_can_follow_an_interrupted_one(trained):
@@ -1033,7 +1039,7 @@ def test_a_timeout_that_is_not_reached():
 
 
 def test_a_long_task_does_not_keep_others_from_running_and_being_trained(trained, monkeypatch):
-    monkeypatch.setattr("sknn_scratch.parallel.scheduler.PATIENCE", 0.2)
+    monkeypatch.setattr("sknn_scratch.parallel.scheduler.PATIENCE", MORE_THAN_A_FIT)
     released = threading.Event()
 
     def train_and_release():
@@ -1053,7 +1059,7 @@ def test_a_long_task_does_not_keep_others_from_running_and_being_trained(trained
 
 @pytest.mark.parametrize("lock", [threading.Lock(), threading.RLock()], ids=["lock", "rlock"])
 def test_tasks_that_exclude_each_other_come_to_an_end(trained, monkeypatch, lock):
-    monkeypatch.setattr("sknn_scratch.parallel.scheduler.PATIENCE", 0.2)
+    monkeypatch.setattr("sknn_scratch.parallel.scheduler.PATIENCE", MORE_THAN_A_FIT)
 
     def alone():
         with lock:
@@ -1065,7 +1071,7 @@ def test_tasks_that_exclude_each_other_come_to_an_end(trained, monkeypatch, lock
 
 
 def test_tasks_that_exclude_each_other_the_second_time_come_to_an_end(trained, monkeypatch):
-    monkeypatch.setattr("sknn_scratch.parallel.scheduler.PATIENCE", 0.2)
+    monkeypatch.setattr("sknn_scratch.parallel.scheduler.PATIENCE", MORE_THAN_A_FIT)
     lock = threading.Lock()
 
     def both():
