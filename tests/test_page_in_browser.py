@@ -488,9 +488,7 @@ def test_touch(page_of):
             page.command("Input.dispatchTouchEvent", type="touchStart", touchPoints=point)
             page.command("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
         # A touch is a click only when the browser knows that it was no other gesture.
-        wait_until(
-            page.browser, lambda: page.text("#decision-title") == "Where unit 0 is active"
-        )
+        wait_until(page.browser, lambda: page.text("#decision-title") == "Where unit 0 is active")
     finally:
         page.command("Emulation.setTouchEmulationEnabled", enabled=False)
     assert page.frame == page.last - 1
