@@ -253,19 +253,20 @@ class Killer:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backend", ["loky", "stacked"])
-def test_a_worker_that_is_killed_ends_the_search_and_nothing_else(backend):
+@pytest.mark.xdist_group("processes")
+def test_a_worker_that_is_killed_ends_the_search_and_nothing_else():
     X, y = load_iris(return_X_y=True)
     settings = {"early_stopping": True, "scoring": Killer(), "random_state": 0}
-    search = GridSearchCV(
-        ScratchMLPClassifier((4,), max_iter=2, **settings), {"alpha": [0, 1, 2, 3]}, cv=3
-    )
-    with parallel_config(backend, n_jobs=2):
-        with pytest.raises(BrokenExecutor, match=r"killed|terminated"):
-            search.fit(X, y)
-        assert not hasattr(search, "cv_results_")
-        search.set_params(estimator__scoring=None).fit(X, y)
-    assert search.best_estimator_.predict(X).shape == (150,)
+    for backend in ("loky", "stacked"):
+        search = GridSearchCV(
+            ScratchMLPClassifier((4,), max_iter=2, **settings), {"alpha": [0, 1, 2, 3]}, cv=3
+        )
+        with parallel_config(backend, n_jobs=2):
+            with pytest.raises(BrokenExecutor, match=r"killed|terminated"):
+                search.fit(X, y)
+            assert not hasattr(search, "cv_results_")
+            search.set_params(estimator__scoring=None).fit(X, y)
+        assert search.best_estimator_.predict(X).shape == (150,)
     executor = get_reusable_executor()
     processes = list(executor._processes.values())
     executor.shutdown(wait=True)

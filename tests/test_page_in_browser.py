@@ -19,6 +19,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sknn_scratch import LearningRecorder, ScratchMLPClassifier
 from sknn_scratch.datasets import load_penguins
 
+# One worker has the browser, and makes each page once.
+pytestmark = pytest.mark.xdist_group("page")
+
 XOR = np.array([[0.0, 0], [0, 1], [1, 0], [1, 1]]), np.array(["even", "odd", "odd", "even"])
 IRIS = load_iris(as_frame=True)
 IRIS_NAMES = IRIS.target_names[IRIS.target.to_numpy()]

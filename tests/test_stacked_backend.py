@@ -75,6 +75,9 @@ MORE_THAN_A_FIT = 1.0
 in_this_process = partial(parallel_config, "stacked", n_jobs=1)
 in_processes = partial(parallel_config, "stacked", n_jobs=2)
 
+# Which starts the processes, and keeps them for the next test.
+in_one_worker = pytest.mark.xdist_group("processes")
+
 
 @pytest.fixture(autouse=True)
 def watchdog():
@@ -406,6 +409,7 @@ def test_one_task(trained):
     assert_allclose(clf.predict_proba(X), network().fit(X, Y).predict_proba(X))
 
 
+@in_one_worker
 @pytest.mark.parametrize("config", [in_this_process, in_processes])
 def test_a_call_that_asks_for_as_many_processes_as_tasks_gets_as_many_as_allowed(config):
     with config():
@@ -626,6 +630,7 @@ def test_a_candidate_that_fails(grid, message):
         search(model, grid, error_score="raise").fit(X, Y)
 
 
+@in_one_worker
 @pytest.mark.parametrize("config", [in_this_process, in_processes])
 def test_the_error_tells_where_it_arose(config):
     with config(), pytest.raises(Fault) as caught:
@@ -736,13 +741,11 @@ def tell(job):
     return os.getpid(), list(shielded.sizes)
 
 
+@in_one_worker
 def test_each_process_has_stacks_of_its_own():
-    # Processes of their own, in which stacks are counted.
-    get_reusable_executor().shutdown(wait=True)
     jobs = [make_job(np.random.RandomState(k), max_iter=200) for k in range(80)]
     with in_processes():
         found = Parallel()(delayed(tell)(job) for job in jobs)
-    get_reusable_executor().shutdown(wait=True)
     batches = [20, 16, 16, 16, 12]
     assert {pid for pid, _ in found}.isdisjoint({os.getpid()})
     sizes = [size for each in dict(found).values() for size in each]
@@ -758,6 +761,7 @@ def fitted(found):
     ]
 
 
+@in_one_worker
 @pytest.mark.parametrize("scoring", [None, "neg_log_loss"])
 def test_training_in_processes_gives_the_same_results(scoring):
     X, y = cancer_in_words()
@@ -777,6 +781,7 @@ def test_training_in_processes_gives_the_same_results(scoring):
             assert_allclose(a, b, rtol=1e-9)
 
 
+@in_one_worker
 @pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
 def test_everything_that_uses_joblib_gives_the_same_in_processes(run):
     expected = run()
@@ -784,6 +789,7 @@ def test_everything_that_uses_joblib_gives_the_same_in_processes(run):
         assert_allclose(run(), expected, rtol=1e-9, atol=1e-12)
 
 
+@in_one_worker
 @pytest.mark.parametrize("config", [in_this_process, in_processes])
 def test_a_generator_goes_on_as_after_a_fit_alone(config):
     def networks():
@@ -805,6 +811,7 @@ def kind_of(X):
     return type(X).__name__, getattr(X, "filename", None)
 
 
+@in_one_worker
 def test_large_arrays_reach_processes_as_maps_of_one_file():
     large = np.zeros((1000, 200))
     with in_processes():
@@ -815,6 +822,7 @@ def test_large_arrays_reach_processes_as_maps_of_one_file():
     assert not os.path.exists(file)
 
 
+@in_one_worker
 def test_what_cannot_be_sent_needs_no_processes():
     lock = threading.Lock()
 
@@ -843,6 +851,7 @@ def kill_this_process():
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+@in_one_worker
 @pytest.mark.skipif(sys.platform == "win32", reason="processes are killed another way")
 def test_a_process_that_is_killed_ends_the_call_and_no_other():
     jobs = [make_job(np.random.RandomState(k)) for k in range(40)]
@@ -862,9 +871,9 @@ def no_threads(*_, **__):
     raise RuntimeError("can't start new thread")
 
 
+@in_one_worker
 @pytest.mark.parametrize("refuse", [no_more, no_threads])
 def test_where_no_processes_can_be_had_all_is_done_here(trained, monkeypatch, refuse):
-    get_reusable_executor().shutdown(wait=True)
     expected = scores_of(search(refit=False).fit(X, Y))
     with in_processes():
         model = search(refit=False)
@@ -992,6 +1001,7 @@ def train_for_ever(seed, file):
     train_one(replace(job, callbacks=[lambda epoch: file.touch()]))
 
 
+@in_one_worker
 @pytest.mark.parametrize("inner", [False, True], ids=["training", "an inner call"])
 def test_an_interrupt_ends_processes(tmp_path, inner):
     file = tmp_path / "trains"
@@ -1026,12 +1036,14 @@ def is_alive(pid):
     return True
 
 
+@in_one_worker
 def test_timeout(tmp_path):
     tasks = [delayed(train_for_ever)(k, tmp_path / "trains") for k in range(3)]
     with in_processes(), pytest.raises((TimeoutError, multiprocessing.TimeoutError)):
         Parallel(timeout=0.3)(tasks)
 
 
+@in_one_worker
 def test_a_timeout_that_is_not_reached():
     with in_processes():
         found = Parallel(timeout=100)(delayed(network().fit)(X, Y) for _ in range(3))
@@ -1102,6 +1114,7 @@ def test_searches_in_several_threads_at_once():
         assert_allclose(scores, expected)
 
 
+@in_one_worker
 @pytest.mark.parametrize("config", [in_this_process, in_processes])
 def test_results_one_by_one(config):
     tasks = [delayed(network(alpha=alpha).fit)(X, Y) for alpha in range(5)]

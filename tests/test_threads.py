@@ -594,6 +594,7 @@ def test_a_fork_in_the_middle_of_a_fit():
             thread.join()
 
 
+@pytest.mark.xdist_group("processes")
 @pytest.mark.parametrize("backend", ["loky", "threading"])
 def test_in_workers_of_joblib(backend):
     expected = large_fit()
