@@ -183,8 +183,8 @@ OUT_OF_MEMORY = """
     y = X[:, 0] > 0
     settings = {"max_iter": 1, "random_state": 0}
     for make in (
-        lambda: ScratchMLPClassifier((20,), **settings),
-        lambda: ScratchMLPRegressor((20,), **settings),
+        lambda: ScratchMLPClassifier((20,), batch_size=2000, **settings),
+        lambda: ScratchMLPRegressor((20,), batch_size=2000, **settings),
         lambda: ScratchMLPEnsembleClassifier(2, (20,), **settings),
     ):
         whole = make().fit(X, y).predict(X)
