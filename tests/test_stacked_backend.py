@@ -806,22 +806,6 @@ def test_a_generator_goes_on_as_after_a_fit_alone(config):
         assert net.random_state.random_sample() == alone.random_state.random_sample()
 
 
-def kind_of(X):
-    """What a task sees of an array, and the file in which that lies."""
-    return type(X).__name__, getattr(X, "filename", None)
-
-
-@in_one_worker
-def test_large_arrays_reach_processes_as_maps_of_one_file():
-    large = np.zeros((1000, 200))
-    with in_processes():
-        found = Parallel()(delayed(kind_of)(large) for _ in range(40))
-        assert Parallel(max_nbytes=None)([delayed(kind_of)(large)]) == [("ndarray", None)]
-    ((kind, file),) = set(found)
-    assert kind == "memmap"
-    assert not os.path.exists(file)
-
-
 @in_one_worker
 def test_what_cannot_be_sent_needs_no_processes():
     lock = threading.Lock()
@@ -837,6 +821,23 @@ def test_what_cannot_be_sent_needs_no_processes():
     with in_this_process():
         together = search(net, refit=False).fit(X, Y)
     assert_allclose(scores_of(together), scores_of(plain), atol=1e-12)
+
+
+def kind_of(X):
+    """What a task sees of an array, and the file in which that lies."""
+    return type(X).__name__, getattr(X, "filename", None)
+
+
+@in_one_worker
+def test_large_arrays_reach_processes_as_maps_of_one_file():
+    large = np.zeros((1000, 200))
+    with in_processes():
+        # Other settings of memory need other processes; those before were ended by an error.
+        assert Parallel(max_nbytes=None)([delayed(kind_of)(large)]) == [("ndarray", None)]
+        found = Parallel()(delayed(kind_of)(large) for _ in range(40))
+    ((kind, file),) = set(found)
+    assert kind == "memmap"
+    assert not os.path.exists(file)
 
 
 def test_networks_that_are_watched_tell_of_their_epochs(trained, capsys):
