@@ -7,6 +7,7 @@ import sys
 from contextlib import nullcontext
 from pathlib import Path
 
+import dask
 import distributed
 import numpy as np
 import pandas as pd
@@ -29,8 +30,12 @@ EXAMPLES = Path(__file__).parents[1] / "docs" / "examples"
 
 @pytest.fixture(scope="module")
 def cluster():
-    """A cluster of two processes, which take long to start."""
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+    """A cluster of two processes, which take long to start, most of all on a busy machine."""
+    limits = [f"distributed.comm.timeouts.{kind}" for kind in ("connect", "tcp")]
+    with (
+        dask.config.set(dict.fromkeys(limits, "300s")),
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+    ):
         yield cluster
 
 
