@@ -13,6 +13,7 @@ NEEDED = bool(os.environ.get("NEEDS_BROWSER"))
 try:
     from selenium import webdriver
     from selenium.webdriver.chrome.service import Service
+    from selenium.webdriver.support.ui import WebDriverWait
 except ImportError:
     if NEEDED:
         raise
@@ -37,6 +38,11 @@ def start_chromium(*arguments):
         options.add_argument(f"--{argument}")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     return webdriver.Chrome(options=options, service=Service(DRIVER))
+
+
+def wait_until(browser, condition):
+    """Wait for what the browser does in its own time; on a busy machine that can take long."""
+    WebDriverWait(browser, 120).until(lambda _: condition())
 
 
 def resize(browser, size):

@@ -6,13 +6,14 @@ And what they measure calls of one at a time can be called from several threads 
 import importlib
 import math
 import os
-import subprocess
+import runpy
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 
+import joblib
 import numpy as np
 import pytest
 from sklearn.metrics import brier_score_loss
@@ -23,40 +24,30 @@ from sknn_scratch import ScratchMLPClassifier
 from sknn_scratch.network.activations import ACTIVATIONS
 
 BENCHMARKS = Path(__file__).parents[1] / "docs" / "benchmarks"
-MISSING = "raise ImportError('as if it were not installed')\n"
 
 
 # ---------------------------------------------------------------- from end to end
 
 
-def run_script(
-    name: str, out: Path, *options: str, without: tuple[str, ...] = ("torch",)
-) -> subprocess.CompletedProcess:
-    """Run a benchmark in a process of its own, in which some modules cannot be imported."""
-    hidden = out / "hidden"
-    hidden.mkdir()
-    for module in without:
-        (hidden / f"{module}.py").write_text(MISSING)
-    package = Path(sknn_scratch.__file__).parents[1]
-    return subprocess.run(
-        [sys.executable, BENCHMARKS / name, *options, "--out", out],
-        env={
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join(map(str, [hidden, package])),
-            # Old versions of matplotlib use what new versions of others deprecate.
-            "PYTHONWARNINGS": "error,ignore::DeprecationWarning",
-        },
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+@pytest.fixture
+def load(monkeypatch):
+    """Import a benchmark as the module that it is."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    return importlib.import_module
 
 
-def report(name: str, out: Path, *options: str, without: tuple[str, ...] = ("torch",)) -> str:
-    """Run a benchmark and return what it wrote."""
-    run = run_script(name, out, *options, without=without)
-    assert run.returncode == 0, run.stderr
-    return (out / name).with_suffix(".md").read_text(encoding="utf-8")
+@pytest.fixture
+def run(monkeypatch, load, tmp_path):
+    """Run a benchmark as a script, but in this process; return what it wrote."""
+    monkeypatch.setitem(sys.modules, "torch", None)  # as if it were not installed
+    monkeypatch.setenv("PYTHONPATH", str(Path(sknn_scratch.__file__).parents[1]))
+
+    def run(name: str, *options: str) -> str:
+        monkeypatch.setattr(sys, "argv", [name, *options, "--out", str(tmp_path)])
+        runpy.run_path(str(BENCHMARKS / name), run_name="__main__")
+        return (tmp_path / name).with_suffix(".md").read_text(encoding="utf-8")
+
+    return run
 
 
 def tables(text: str) -> list[list[list[str]]]:
@@ -84,10 +75,11 @@ def assert_ratios(table: list[list[str]], ratio: str, above: str, below: str) ->
 
 
 @pytest.mark.slow
-def test_fit_speed(tmp_path):
+def test_fit_speed(run, monkeypatch, tmp_path):
+    monkeypatch.setattr(joblib, "cpu_count", lambda: 1)  # so many are kept busy
     options = ("--cases", "xor,iris", "--rounds", "1", "--epochs", "9")
     options += ("--busy-rounds", "1", "--default-rounds", "1", "--tables", "iris")
-    text = report("fit_speed.py", tmp_path, *options)
+    text = run("fit_speed.py", *options)
     for word in ("--cases xor,iris", "- Machine: ", f"scikit-learn {find_version('sklearn')}"):
         assert word in text
     assert "PyTorch is not installed, so its column is missing." in text
@@ -122,30 +114,30 @@ def find_version(module: str) -> str:
     return importlib.import_module(module).__version__
 
 
-def test_fit_speed_without_matplotlib(tmp_path):
+def test_fit_speed_without_matplotlib(run, monkeypatch, tmp_path, capsys):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     options = ("--cases", "xor", "--dtypes", "float32", "--threads", "one")
     options += ("--rounds", "1", "--epochs", "2", "--default-rounds", "0")
-    run = run_script("fit_speed.py", tmp_path, *options, without=("torch", "matplotlib"))
-    assert run.returncode == 0, run.stderr
-    assert "matplotlib is not installed, so there is no picture." in run.stderr
+    (table,) = tables(run("fit_speed.py", *options))
+    assert "matplotlib is not installed, so there is no picture." in capsys.readouterr().err
     assert not (tmp_path / "fit_speed.png").exists()
-    (table,) = tables((tmp_path / "fit_speed.md").read_text(encoding="utf-8"))
     assert [row[:2] for row in table[1:]] == [["xor", "float32"]]
 
 
-def test_fit_speed_with_pytorch(tmp_path):
+def test_fit_speed_with_pytorch(run, monkeypatch):
+    monkeypatch.delitem(sys.modules, "torch")
     pytest.importorskip("torch")
     options = ("--cases", "xor", "--dtypes", "float64", "--threads", "one")
     options += ("--rounds", "1", "--epochs", "20", "--default-rounds", "0")
-    text = report("fit_speed.py", tmp_path, *options, without=())
+    text = run("fit_speed.py", *options)
     assert "is missing" not in text
     assert f"PyTorch {find_version('torch')}" in text
     (table,) = tables(text)
     assert_ratios(table, "PyTorch / ours", "PyTorch, µs", "ours, µs")
 
 
-def test_predict_speed(tmp_path):
-    text = report("predict_speed.py", tmp_path, "--rows", "1", "3000", "--rounds", "1")
+def test_predict_speed(run):
+    text = run("predict_speed.py", "--rows", "1", "3000", "--rounds", "1")
     for table in tables(text):
         assert [row[:2] for row in table[1:]] == [
             ["1", "logistic"],
@@ -163,9 +155,9 @@ def test_predict_speed(tmp_path):
     ]
 
 
-def test_time_to_accuracy(tmp_path):
+def test_time_to_accuracy(run):
     options = ("--sets", "iris,wine", "--seeds", "2", "--rounds", "1")
-    table, medians = tables(report("time_to_accuracy.py", tmp_path, *options))
+    table, medians = tables(run("time_to_accuracy.py", *options))
     assert [row[:2] for row in table[1:]] == [["iris", "100"], ["wine", "118"]]
     header, *rows = table
     at = header.index("ours: max_iter")
@@ -177,9 +169,9 @@ def test_time_to_accuracy(tmp_path):
         assert middle == [row[0], row[at - 2], row[at + 1], row[-2]]
 
 
-def test_an_aim_that_is_not_reached_is_reported(tmp_path):
+def test_an_aim_that_is_not_reached_is_reported(run):
     options = ("--sets", "wine", "--seeds", "1", "--rounds", "1", "--max-epochs", "1")
-    table, medians = tables(report("time_to_accuracy.py", tmp_path, *options))
+    table, medians = tables(run("time_to_accuracy.py", *options))
     assert medians[1] == ["wine", table[1][2], "-", table[1][-2]]
     at = table[0].index("ours: max_iter")
     tried, best, *rest = table[1][at : at + 4]
@@ -187,27 +179,49 @@ def test_an_aim_that_is_not_reached_is_reported(tmp_path):
     assert float(best.removeprefix("best ")) > float(table[1][at - 2])
 
 
+def test_growth(load, run, monkeypatch, tmp_path):
+    """All fits but one in this process, where they begin at once."""
+    script = load("growth")
+    in_process = script.in_process
+    monkeypatch.setattr(script, "FIXED_ROWS", 300)
+    monkeypatch.setattr(script, "HELD_OUT", 1000)
+    monkeypatch.setattr(
+        script,
+        "in_process",
+        lambda *fit: (in_process if fit == ("ours", 100, 30) else script.cost)(*fit),
+    )
+    options = ["--rows", "100", "200", "--columns", "10", "--out", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", ["growth.py", *options])
+    script.main()
+    by_rows, by_columns = tables((tmp_path / "growth.md").read_text(encoding="utf-8"))
+    models = ["ours", "MLPClassifier", "MLPClassifier, early stopping", "boosted trees"]
+    assert [row[:3] for row in by_rows[1:]] == [
+        [n, "30", model] for n in ("100", "200") for model in models
+    ]
+    assert [row[:3] for row in by_columns[1:]] == [["300", "10", model] for model in models]
+    for table in (by_rows, by_columns):
+        assert min(column(table, "seconds")) > 0
+        assert min(column(table, "epochs or trees")) >= 1
+        assert all(0 < brier < 0.5 for brier in column(table, "Brier score"))
+    assert (tmp_path / "growth.png").exists() == (find_spec("matplotlib") is not None)
+
+
 @pytest.mark.parametrize(
-    "options, message",
+    "name, options, message",
     [
-        (("--cases", "xor,moons"), "unknown: moons; choose from xor, iris, cancer"),
-        (("--rounds", "0"), "0 is less than 1"),
+        ("fit_speed.py", ("--cases", "xor,moons"), "unknown: moons; choose from xor, iris, cancer"),
+        ("fit_speed.py", ("--rounds", "0"), "0 is less than 1"),
+        ("growth.py", ("--columns", "9"), "--columns: the classes depend on 10"),
     ],
 )
-def test_a_wrong_option_is_refused(tmp_path, options, message):
-    run = run_script("fit_speed.py", tmp_path, *options)
-    assert run.returncode == 2
-    assert message in run.stderr
+def test_a_wrong_option_is_refused(run, capsys, name, options, message):
+    with pytest.raises(SystemExit) as stopped:
+        run(name, *options)
+    assert stopped.value.code == 2
+    assert message in capsys.readouterr().err
 
 
 # ---------------------------------------------------------------- like with like
-
-
-@pytest.fixture
-def load(monkeypatch):
-    """Import a benchmark as the module that it is."""
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    return importlib.import_module
 
 
 def test_shapes(load):
@@ -375,7 +389,7 @@ N_THREADS = 2
 
 def at_once(predict, inputs):
     """Call predict with each input in a thread of its own; all begin together."""
-    start = threading.Barrier(len(inputs), timeout=60)
+    start = threading.Barrier(len(inputs), timeout=300)
 
     def call(X):
         start.wait()
@@ -400,7 +414,7 @@ def one_estimator_and_inputs(n):
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_threads_can_share_an_estimator():
-    model, inputs, expected = one_estimator_and_inputs(300_000)
+    model, inputs, expected = one_estimator_and_inputs(60_000)
     for _ in range(3):
         for p, right in zip(at_once(model.predict_proba, inputs), expected, strict=True):
             np.testing.assert_allclose(p, right, atol=1e-12)
@@ -410,7 +424,7 @@ def test_threads_can_share_an_estimator():
 def test_threads_that_are_inside_the_same_layer_at_once(monkeypatch):
     """Each thread has written its pre-activations before either goes on to read its own."""
     model, inputs, expected = one_estimator_and_inputs(20_000)
-    together = threading.Barrier(N_THREADS, timeout=60)
+    together = threading.Barrier(N_THREADS, timeout=300)
     meetings = []
     logistic = ACTIVATIONS["logistic"]
 
@@ -422,27 +436,6 @@ def test_threads_that_are_inside_the_same_layer_at_once(monkeypatch):
     for p, right in zip(at_once(model.predict_proba, inputs), expected, strict=True):
         np.testing.assert_allclose(p, right, atol=1e-12)
     assert len(meetings) > 2 * N_THREADS, "more than one block of rows, each with two layers"
-
-
-def test_growth(tmp_path):
-    text = report("growth.py", tmp_path, "--rows", "100", "200", "--columns", "10")
-    by_rows, by_columns = tables(text)
-    models = ["ours", "MLPClassifier", "MLPClassifier, early stopping", "boosted trees"]
-    assert [row[:3] for row in by_rows[1:]] == [
-        [n, "30", model] for n in ("100", "200") for model in models
-    ]
-    assert [row[1:3] for row in by_columns[1:]] == [["10", model] for model in models]
-    for table in (by_rows, by_columns):
-        assert min(column(table, "seconds")) > 0
-        assert min(column(table, "epochs or trees")) >= 1
-        assert all(0 < brier < 0.5 for brier in column(table, "Brier score"))
-    assert (tmp_path / "growth.png").exists() == (find_spec("matplotlib") is not None)
-
-
-def test_growth_needs_the_columns_that_classes_depend_on(tmp_path):
-    run = run_script("growth.py", tmp_path, "--columns", "9", without=())
-    assert run.returncode == 2
-    assert "--columns: the classes depend on 10" in run.stderr
 
 
 # ---------------------------------------------------------------- the picture of two pages

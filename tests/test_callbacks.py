@@ -500,10 +500,13 @@ KILLED = """
     from sknn_scratch.callbacks.checkpoint import Checkpoint
 
     class Slow:
+        ended = 0
         def setup(self, estimator, context): pass
         def teardown(self, estimator, context): pass
         def on_fit_task_begin(self, estimator, context): pass
-        def on_fit_task_end(self, estimator, context): time.sleep(0.02)
+        def on_fit_task_end(self, estimator, context):
+            self.ended += 1
+            time.sleep(0.02 if self.ended < 20 else 300)  # to be killed in time
 
     X, y = load_digits(return_X_y=True)
     clf = ScratchMLPClassifier(**eval(sys.argv[1]))
@@ -515,23 +518,30 @@ KILLED = """
 @needs_protocol
 @pytest.mark.skipif(os.name != "posix", reason="kill -9 is POSIX's")
 @pytest.mark.parametrize(
-    "settings",
+    "settings, kills",
     [
-        {"input_dropout": 0.2, "early_stopping": True, "n_iter_no_change": 1000, "max_iter": 150},
-        {"solver": "sgd", "learning_rate": "adaptive", "tol": 1e-2, "n_iter_no_change": 2}
-        | {"max_iter": 150, "learning_rate_init": 0.5},
+        (
+            {"input_dropout": 0.2, "early_stopping": True, "n_iter_no_change": 1000}
+            | {"max_iter": 150},
+            2,
+        ),
+        (
+            {"solver": "sgd", "learning_rate": "adaptive", "tol": 1e-2, "n_iter_no_change": 2}
+            | {"max_iter": 150, "learning_rate_init": 0.5},
+            1,
+        ),
     ],
     ids=["adam", "sgd"],
 )
-def test_a_killed_process(tmp_path, settings):
+def test_a_killed_process(tmp_path, settings, kills):
     settings = {"hidden_layer_sizes": (30,), "random_state": 1} | settings
     path = tmp_path / "run.npz"
     command = [sys.executable, "-c", textwrap.dedent(KILLED), repr(settings), str(path)]
     environment = {**os.environ, "PYTHONPATH": str(Path(sknn_scratch.__file__).parents[1])}
-    for done in (0, 1):
+    for done in range(kills):
         before = path.stat().st_mtime_ns if done else None
         process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 300
         while not path.exists() or path.stat().st_mtime_ns == before:
             assert process.poll() is None, process.stderr.read()
             assert time.monotonic() < deadline

@@ -1,10 +1,14 @@
 """Beyond one process: a search on a Dask cluster, and a table larger than memory. And examples."""
 
 import os
+import runpy
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
+import dask
+import distributed
 import numpy as np
 import pandas as pd
 import pytest
@@ -24,6 +28,21 @@ from sknn_scratch import ScratchMLPClassifier, ScratchMLPRegressor
 EXAMPLES = Path(__file__).parents[1] / "docs" / "examples"
 
 
+@pytest.fixture(scope="module")
+def cluster():
+    """A cluster of two processes, which take long to start, most of all on a busy machine."""
+    limits = [f"distributed.comm.timeouts.{kind}" for kind in ("connect", "tcp")]
+    with (
+        dask.config.set(dict.fromkeys(limits, "300s")),
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+    ):
+        yield cluster
+
+
+# One worker has it.
+on_the_cluster = pytest.mark.xdist_group("cluster")
+
+
 def example(name: str, *options: str) -> list[str]:
     """Lines that an example prints."""
     run = subprocess.run(
@@ -38,7 +57,8 @@ def example(name: str, *options: str) -> list[str]:
 
 
 @pytest.mark.slow
-def test_a_search_on_a_cluster_of_two_processes():
+@on_the_cluster
+def test_a_search_on_a_cluster_of_two_processes(cluster):
     def score(model, X, y):
         brier = brier_score_loss(y, model.predict_proba(X)[:, 1])
         return {"brier": -brier, "process": os.getpid()}
@@ -49,11 +69,7 @@ def test_a_search_on_a_cluster_of_two_processes():
     grid = {"scratchmlpclassifier__hidden_layer_sizes": [5, (20, 10), 50, 200]}
     search = GridSearchCV(pipeline, grid, cv=3, scoring=score, refit="brier")
     local = clone(search).fit(X, y)
-    with (
-        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
-        Client(cluster),
-        parallel_config(backend="dask"),
-    ):
+    with Client(cluster), parallel_config(backend="dask"):
         remote = clone(search).fit(X, y)
         with parallel_config(backend="stacked", workers="dask"):
             stacked = clone(search).fit(X, y)
@@ -72,8 +88,15 @@ def test_a_search_on_a_cluster_of_two_processes():
 
 
 @pytest.mark.slow
-def test_the_example_of_a_cluster():
-    local, remote, same, best = example("dask_search.py")
+@on_the_cluster
+def test_the_example_of_a_cluster(cluster, monkeypatch, capsys):
+    asked = {}
+    monkeypatch.setattr(
+        distributed, "LocalCluster", lambda **how: asked.update(how) or nullcontext(cluster)
+    )
+    runpy.run_path(str(EXAMPLES / "dask_search.py"), run_name="__main__")
+    assert asked == {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    local, remote, same, best = capsys.readouterr().out.splitlines()
     assert local.startswith("27 fits, processes: 1, ")
     assert remote.startswith("27 fits, processes: 2, ")
     assert same == "The same scores: True"

@@ -1,11 +1,9 @@
 """Pictures show the fitted network's own numbers, by its names, and nothing that is cut off."""
 
-import runpy
 import subprocess
 import sys
 import warnings
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -534,23 +532,3 @@ def test_nothing_of_a_network_goes_beyond_its_axes(shape, sizes):
     x, y = 0.02 * room.width, 0.02 * room.height  # letters of small sizes are a little wider
     assert room.x0 - x <= drawn.x0 <= drawn.x1 <= room.x1 + x
     assert room.y0 - y <= drawn.y0 <= drawn.y1 <= room.y1 + y
-
-
-# ---------------------------------------------------------------- the page
-
-DOCS = Path(__file__).parents[1] / "docs"
-
-
-def test_the_pictures_of_the_page(tmp_path):
-    script = runpy.run_path(str(DOCS / "examples" / "pictures.py"))
-    script["main"](tmp_path)
-    drawn = {path.name for path in tmp_path.iterdir()}
-    others = {"tables.png"}  # drawn by docs/benchmarks/accuracy_picture.py
-    assert drawn == {path.name for path in (DOCS / "images").glob("*.png")} - others
-    page = (DOCS / "guide" / "pictures.md").read_text()
-    for name in drawn:
-        assert f"(../images/{name})" in page
-        assert (DOCS / "images" / name).stat().st_size < 130_000
-        pixels = plt.imread(tmp_path / name)
-        assert min(pixels.shape[:2]) > 700
-        assert pixels.std() > 0.1

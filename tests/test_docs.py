@@ -109,7 +109,15 @@ def with_python(root: Path) -> list[Path]:
     ]
 
 
-@pytest.mark.parametrize("page", with_python(ROOT), ids=lambda page: str(page.relative_to(ROOT)))
+def page_of(path: Path):
+    """A page as a parameter; one that starts joblib's processes is for the worker that has them."""
+    mark = pytest.mark.xdist_group("processes")
+    return pytest.param(path, marks=mark if path.name == "stacked_search.md" else ())
+
+
+@pytest.mark.parametrize(
+    "page", map(page_of, with_python(ROOT)), ids=lambda page: str(page.relative_to(ROOT))
+)
 def test_python_of_a_page_runs(page, tmp_path, monkeypatch):
     for module in NEEDS.get(page.name, []):
         pytest.importorskip(module)

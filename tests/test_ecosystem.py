@@ -55,6 +55,7 @@ def test_joblib_with_and_without_memory_map(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("processes")
 def test_grid_search_in_two_processes_equals_one():
     grid = {
         "scratchmlpclassifier__hidden_layer_sizes": [(4,), (16,)],

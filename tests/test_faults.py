@@ -183,13 +183,13 @@ OUT_OF_MEMORY = """
     y = X[:, 0] > 0
     settings = {"max_iter": 1, "random_state": 0}
     for make in (
-        lambda: ScratchMLPClassifier((20,), **settings),
-        lambda: ScratchMLPRegressor((20,), **settings),
+        lambda: ScratchMLPClassifier((20,), batch_size=2000, **settings),
+        lambda: ScratchMLPRegressor((20,), batch_size=2000, **settings),
         lambda: ScratchMLPEnsembleClassifier(2, (20,), **settings),
     ):
         whole = make().fit(X, y).predict(X)
         failed = 0
-        for megabytes in range(0, 24, 3):
+        for megabytes in (0, 2, 6, 12, 20):
             with open("/proc/self/statm") as file:
                 now = int(file.read().split()[0]) * resource.getpagesize()
             estimator = make()
@@ -253,19 +253,20 @@ class Killer:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backend", ["loky", "stacked"])
-def test_a_worker_that_is_killed_ends_the_search_and_nothing_else(backend):
+@pytest.mark.xdist_group("processes")
+def test_a_worker_that_is_killed_ends_the_search_and_nothing_else():
     X, y = load_iris(return_X_y=True)
     settings = {"early_stopping": True, "scoring": Killer(), "random_state": 0}
-    search = GridSearchCV(
-        ScratchMLPClassifier((4,), max_iter=2, **settings), {"alpha": [0, 1, 2, 3]}, cv=3
-    )
-    with parallel_config(backend, n_jobs=2):
-        with pytest.raises(BrokenExecutor, match=r"killed|terminated"):
-            search.fit(X, y)
-        assert not hasattr(search, "cv_results_")
-        search.set_params(estimator__scoring=None).fit(X, y)
-    assert search.best_estimator_.predict(X).shape == (150,)
+    for backend in ("loky", "stacked"):
+        search = GridSearchCV(
+            ScratchMLPClassifier((4,), max_iter=2, **settings), {"alpha": [0, 1, 2, 3]}, cv=3
+        )
+        with parallel_config(backend, n_jobs=2):
+            with pytest.raises(BrokenExecutor, match=r"killed|terminated"):
+                search.fit(X, y)
+            assert not hasattr(search, "cv_results_")
+            search.set_params(estimator__scoring=None).fit(X, y)
+        assert search.best_estimator_.predict(X).shape == (150,)
     executor = get_reusable_executor()
     processes = list(executor._processes.values())
     executor.shutdown(wait=True)

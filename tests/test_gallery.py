@@ -1,4 +1,7 @@
-"""The examples of the gallery run, each draws a picture, and their style has the right colours."""
+"""The examples of the gallery run, each draws a picture, and their style has the right colours.
+
+The script that draws the pictures of a page is here, too.
+"""
 
 import re
 import runpy
@@ -98,3 +101,21 @@ def test_colours_written_out_in_examples_are_those_of_the_palette():
 
 def test_the_style_is_part_of_the_package():
     assert (Path(sknn_scratch.__file__).parent / "pictures.mplstyle").is_file()
+
+
+# ---------------------------------------------------------------- the pictures of a page
+
+
+def test_the_pictures_of_the_page(tmp_path):
+    docs = ROOT / "docs"
+    runpy.run_path(str(docs / "examples" / "pictures.py"))["main"](tmp_path)
+    drawn = {path.name for path in tmp_path.iterdir()}
+    others = {"tables.png"}  # drawn by docs/benchmarks/accuracy_picture.py
+    assert drawn == {path.name for path in (docs / "images").glob("*.png")} - others
+    page = (docs / "guide" / "pictures.md").read_text()
+    for name in drawn:
+        assert f"(../images/{name})" in page
+        assert (docs / "images" / name).stat().st_size < 130_000
+        pixels = plt.imread(tmp_path / name)
+        assert min(pixels.shape[:2]) > 700
+        assert pixels.std() > 0.1

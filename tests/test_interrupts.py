@@ -122,6 +122,7 @@ def test_what_makes_many_fits_ends(how):
     assert not hasattr(net, "coefs_")
 
 
+@pytest.mark.xdist_group("processes")
 @pytest.mark.parametrize("backend", ["sequential", "threading", "stacked"])
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_a_search_ends_in_threads_and_in_a_stack(backend, n_jobs):

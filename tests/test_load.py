@@ -14,7 +14,7 @@ pytestmark = [
 
 
 def test_threads_that_predict_refit_and_fit():
-    seen = load.service(4)
+    seen = load.service(2)
     assert seen["wrong"] == seen["threads that hang"] == 0, seen
     assert set(seen) - {"wrong", "threads that hang"} == {"predictions", "refits", "other fits"}
 
@@ -29,7 +29,10 @@ def test_calls_do_not_take_more_and_more_memory(calls):
     assert calls().bytes < 4 << 20
 
 
-@pytest.mark.parametrize("method", [*multiprocessing.get_all_start_methods(), "loky"])
+LOKY = pytest.param("loky", marks=pytest.mark.xdist_group("processes"))
+
+
+@pytest.mark.parametrize("method", [*multiprocessing.get_all_start_methods(), LOKY])
 def test_processes_compute_the_same(method):
     assert load.in_processes(method)
 

@@ -6,6 +6,7 @@ What it keeps of a row beside X does not depend on the columns, and counts where
 import gc
 import tracemalloc
 import weakref
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -32,7 +33,6 @@ def peak(X, *, partial=False, more=None, **settings):
     y += (X[:, 0] > 0.8) if settings.pop("classes", 2) == 3 else 0
     given = {"dtype": None, "max_iter": 1, "batch_size": 2000, "random_state": 0} | settings
     model = ScratchMLPClassifier((4,), **given)
-    gc.collect()
     tracemalloc.start()
     try:
         if partial:
@@ -44,6 +44,7 @@ def peak(X, *, partial=False, more=None, **settings):
         tracemalloc.stop()
 
 
+@cache
 def table(dtype, order="C"):
     return np.random.RandomState(0).rand(N, D).astype(dtype, order=order)
 
@@ -102,7 +103,6 @@ def test_of_columns_that_lie_side_by_side_there_is_no_other_copy(container):
     X = table(np.float64, "F")
     y, given = (X[:, 0] > 0.5).astype(int), container(X)
     model = ScratchMLPClassifier((4,), dtype=None, max_iter=1, batch_size=2000, random_state=0)
-    gc.collect()
     tracemalloc.start()
     model.fit(given, y)
     found = tracemalloc.get_traced_memory()[1] / X.nbytes

@@ -8,17 +8,19 @@ import warnings
 
 import numpy as np
 import pytest
-from browser import DESKTOP, PHONE, TABLET, emulate, resize, start_chromium
+from browser import DESKTOP, PHONE, TABLET, emulate, resize, start_chromium, wait_until
 from numpy.testing import assert_allclose, assert_array_equal
 from selenium.webdriver import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import WebDriverWait
 from sklearn.datasets import load_digits, load_iris, make_moons
 from sklearn.exceptions import ConvergenceWarning
 
 from sknn_scratch import LearningRecorder, ScratchMLPClassifier
 from sknn_scratch.datasets import load_penguins
+
+# One worker has the browser, and makes each page once.
+pytestmark = pytest.mark.xdist_group("page")
 
 XOR = np.array([[0.0, 0], [0, 1], [1, 0], [1, 1]]), np.array(["even", "odd", "odd", "even"])
 IRIS = load_iris(as_frame=True)
@@ -384,7 +386,10 @@ def test_dark_and_light(page_of, name):
         "Emulation.setEmulatedMedia",
         features=[{"name": "prefers-color-scheme", "value": "light"}],
     )
-    assert [page.js(ground), page.one(canvas).screenshot_as_base64] == looks[0]
+    wait_until(
+        page.browser,
+        lambda: [page.js(ground), page.one(canvas).screenshot_as_base64] == looks[0],
+    )
 
 
 def test_those_who_do_not_see_are_told(page_of):
@@ -452,9 +457,7 @@ def test_play_to_the_end(page_of, motion):
     if motion == "reduce":
         page.slide(page.last - 2)
         page.one("#play").click()
-    WebDriverWait(page.browser, 20).until(
-        lambda _: page.one("#play").get_attribute("aria-label") == "Play"
-    )
+    wait_until(page.browser, lambda: page.one("#play").get_attribute("aria-label") == "Play")
     assert page.said[-1] == ["Play", page.last] == ["Play", page.frame]
     assert page.text("#status").startswith("epoch ")
     assert page.faults() == []
@@ -487,7 +490,8 @@ def test_touch(page_of):
             point = [{"x": box[0], "y": box[1]}]
             page.command("Input.dispatchTouchEvent", type="touchStart", touchPoints=point)
             page.command("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+        # A touch is a click only when the browser knows that it was no other gesture.
+        wait_until(page.browser, lambda: page.text("#decision-title") == "Where unit 0 is active")
     finally:
         page.command("Emulation.setTouchEmulationEnabled", enabled=False)
     assert page.frame == page.last - 1
-    assert page.text("#decision-title") == "Where unit 0 is active"

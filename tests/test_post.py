@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from joblib import Parallel, delayed, parallel_config
 from jobs import PLAIN
 from numpy.testing import assert_allclose
 from sklearn.exceptions import ConvergenceWarning
@@ -507,11 +508,10 @@ XOR_SETTINGS = {
     ],
 )
 def test_xor_is_learnt_for_every_seed(settings):
-    unsolved = []
-    for seed in range(100):
-        mlp = ScratchMLPClassifier(**settings, random_state=seed).fit(X, y)
-        if (mlp.predict(X) != y).any():
-            unsolved.append(seed)
+    networks = [ScratchMLPClassifier(**settings, random_state=seed) for seed in range(100)]
+    with parallel_config("stacked", n_jobs=1):
+        networks = Parallel()(delayed(mlp.fit)(X, y) for mlp in networks)
+    unsolved = [mlp.random_state for mlp in networks if (mlp.predict(X) != y).any()]
     assert unsolved == []
 
 

@@ -15,10 +15,9 @@ from threading import Thread
 from urllib.parse import quote
 
 import pytest
-from browser import DESKTOP, PHONE, emulate, resize, start_chromium
+from browser import DESKTOP, PHONE, emulate, resize, start_chromium, wait_until
 from selenium.webdriver import ActionChains
 from selenium.webdriver.common.by import By
-from selenium.webdriver.support.ui import WebDriverWait
 
 SITE = Path(os.environ.get("BUILT_SITE", ""))
 if not os.environ.get("BUILT_SITE"):
@@ -52,7 +51,7 @@ def serve():
 @pytest.fixture(scope="module")
 def chromium():
     browser = start_chromium("host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1")
-    browser.set_script_timeout(20)
+    browser.set_script_timeout(120)
     yield browser
     browser.quit()
 
@@ -177,7 +176,7 @@ def test_search(chromium, home, words):
     resize(chromium, DESKTOP)
     chromium.get(f"{home}/search.html?q={quote(words)}")
     done = "return document.querySelector('.search-summary')?.textContent.includes('found')"
-    WebDriverWait(chromium, 20).until(lambda browser: browser.execute_script(done))
+    wait_until(chromium, lambda: chromium.execute_script(done))
     links = chromium.find_elements(By.CSS_SELECTOR, "#search-results li > a")
     found = [link.get_attribute("href").removeprefix(f"{home}/") for link in links]
     assert any(f"{SEARCHES[words]}.html" in link for link in found[:10]), found
@@ -203,15 +202,14 @@ def test_the_page_on_the_home_page(chromium, home, scheme):
     chromium.execute_script("arguments[0].scrollIntoView()", frame)
     chromium.switch_to.frame(frame)
     try:
-        WebDriverWait(chromium, 20).until(
-            lambda browser: browser.find_elements(By.CSS_SELECTOR, "#slider")
-        )
+        # What the script of the page does last.
+        wait_until(chromium, lambda: chromium.execute_script("return 'learning' in window"))
         chromium.find_element(By.CSS_SELECTOR, "#back").click()
         slider = chromium.find_element(By.CSS_SELECTOR, "#slider")
         last = int(slider.get_attribute("max"))
         assert int(slider.get_property("value")) == last - 1
-        dark = chromium.execute_script("return matchMedia('(prefers-color-scheme: dark)').matches")
-        assert dark == (scheme == "dark")
+        dark = "return matchMedia('(prefers-color-scheme: dark)').matches"
+        wait_until(chromium, lambda: chromium.execute_script(dark) == (scheme == "dark"))
     finally:
         chromium.switch_to.default_content()
 

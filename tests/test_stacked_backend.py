@@ -69,15 +69,21 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 
 FOREVER = 10**9
 
+#: Seconds that no fit of these tests takes between two stops, however busy the machine is.
+MORE_THAN_A_FIT = 1.0
+
 in_this_process = partial(parallel_config, "stacked", n_jobs=1)
 in_processes = partial(parallel_config, "stacked", n_jobs=2)
+
+# Which starts the processes, and keeps them for the next test.
+in_one_worker = pytest.mark.xdist_group("processes")
 
 
 @pytest.fixture(autouse=True)
 def watchdog():
     """Kill a test that hangs, and fail one that leaves a thread."""
     before = set(threading.enumerate())
-    faulthandler.dump_traceback_later(120, exit=True)
+    faulthandler.dump_traceback_later(300, exit=True)
     # A shell that runs this in the background has interrupts ignored.
     handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
@@ -403,6 +409,7 @@ def test_one_task(trained):
     assert_allclose(clf.predict_proba(X), network().fit(X, Y).predict_proba(X))
 
 
+@in_one_worker
 @pytest.mark.parametrize("config", [in_this_process, in_processes])
 def test_a_call_that_asks_for_as_many_processes_as_tasks_gets_as_many_as_allowed(config):
     with config():
@@ -623,6 +630,7 @@ def test_a_candidate_that_fails(grid, message):
         search(model, grid, error_score="raise").fit(X, Y)
 
 
+@in_one_worker
 @pytest.mark.parametrize("config", [in_this_process, in_processes])
 def test_the_error_tells_where_it_arose(config):
     with config(), pytest.raises(Fault) as caught:
@@ -733,13 +741,11 @@ def tell(job):
     return os.getpid(), list(shielded.sizes)
 
 
+@in_one_worker
 def test_each_process_has_stacks_of_its_own():
-    # Processes of their own, in which stacks are counted.
-    get_reusable_executor().shutdown(wait=True)
     jobs = [make_job(np.random.RandomState(k), max_iter=200) for k in range(80)]
     with in_processes():
         found = Parallel()(delayed(tell)(job) for job in jobs)
-    get_reusable_executor().shutdown(wait=True)
     batches = [20, 16, 16, 16, 12]
     assert {pid for pid, _ in found}.isdisjoint({os.getpid()})
     sizes = [size for each in dict(found).values() for size in each]
@@ -755,6 +761,7 @@ def fitted(found):
     ]
 
 
+@in_one_worker
 @pytest.mark.parametrize("scoring", [None, "neg_log_loss"])
 def test_training_in_processes_gives_the_same_results(scoring):
     X, y = cancer_in_words()
@@ -774,6 +781,7 @@ def test_training_in_processes_gives_the_same_results(scoring):
             assert_allclose(a, b, rtol=1e-9)
 
 
+@in_one_worker
 @pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
 def test_everything_that_uses_joblib_gives_the_same_in_processes(run):
     expected = run()
@@ -781,6 +789,7 @@ def test_everything_that_uses_joblib_gives_the_same_in_processes(run):
         assert_allclose(run(), expected, rtol=1e-9, atol=1e-12)
 
 
+@in_one_worker
 @pytest.mark.parametrize("config", [in_this_process, in_processes])
 def test_a_generator_goes_on_as_after_a_fit_alone(config):
     def networks():
@@ -797,21 +806,7 @@ def test_a_generator_goes_on_as_after_a_fit_alone(config):
         assert net.random_state.random_sample() == alone.random_state.random_sample()
 
 
-def kind_of(X):
-    """What a task sees of an array, and the file in which that lies."""
-    return type(X).__name__, getattr(X, "filename", None)
-
-
-def test_large_arrays_reach_processes_as_maps_of_one_file():
-    large = np.zeros((1000, 200))
-    with in_processes():
-        found = Parallel()(delayed(kind_of)(large) for _ in range(40))
-        assert Parallel(max_nbytes=None)([delayed(kind_of)(large)]) == [("ndarray", None)]
-    ((kind, file),) = set(found)
-    assert kind == "memmap"
-    assert not os.path.exists(file)
-
-
+@in_one_worker
 def test_what_cannot_be_sent_needs_no_processes():
     lock = threading.Lock()
 
@@ -828,6 +823,23 @@ def test_what_cannot_be_sent_needs_no_processes():
     assert_allclose(scores_of(together), scores_of(plain), atol=1e-12)
 
 
+def kind_of(X):
+    """What a task sees of an array, and the file in which that lies."""
+    return type(X).__name__, getattr(X, "filename", None)
+
+
+@in_one_worker
+def test_large_arrays_reach_processes_as_maps_of_one_file():
+    large = np.zeros((1000, 200))
+    with in_processes():
+        # Other settings of memory need other processes; those before were ended by an error.
+        assert Parallel(max_nbytes=None)([delayed(kind_of)(large)]) == [("ndarray", None)]
+        found = Parallel()(delayed(kind_of)(large) for _ in range(40))
+    ((kind, file),) = set(found)
+    assert kind == "memmap"
+    assert not os.path.exists(file)
+
+
 def test_networks_that_are_watched_tell_of_their_epochs(trained, capsys):
     with in_this_process():
         cross_validate(network(verbose=True), X, Y, cv=2)
@@ -840,6 +852,7 @@ def kill_this_process():
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+@in_one_worker
 @pytest.mark.skipif(sys.platform == "win32", reason="processes are killed another way")
 def test_a_process_that_is_killed_ends_the_call_and_no_other():
     jobs = [make_job(np.random.RandomState(k)) for k in range(40)]
@@ -859,9 +872,9 @@ def no_threads(*_, **__):
     raise RuntimeError("can't start new thread")
 
 
+@in_one_worker
 @pytest.mark.parametrize("refuse", [no_more, no_threads])
 def test_where_no_processes_can_be_had_all_is_done_here(trained, monkeypatch, refuse):
-    get_reusable_executor().shutdown(wait=True)
     expected = scores_of(search(refit=False).fit(X, Y))
     with in_processes():
         model = search(refit=False)
@@ -887,12 +900,13 @@ class Endless(threading.Event):
         return make_job(rng, callbacks=[self], max_iter=FOREVER, **changes)
 
 
-def interrupted_by(event):
+def interrupted_by(event, then=lambda: None):
     """Start a thread that presses Ctrl-C, as it were, after the event; return the thread."""
 
     def interrupt():
         event.wait()
         signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        then()
 
     thread = threading.Thread(target=interrupt)
     thread.start()
@@ -935,19 +949,21 @@ def test_an_interrupt_ends_ensembles():
 
 def test_an_interrupt_ends_the_waiting():
     running, released = threading.Event(), threading.Event()
-    thread = interrupted_by(running)
+
+    def release():
+        time.sleep(0.5)
+        released.set()
+
+    thread = interrupted_by(running, then=release)
 
     def hold():
         running.set()
         released.wait()
 
-    timer = threading.Timer(0.5, released.set)
-    timer.start()
     tasks = [delayed(train_one)(make_job(np.random.RandomState(0)))] * 3
     with in_this_process(), pytest.raises(KeyboardInterrupt):
         Parallel()([*tasks, delayed(hold)()])
     thread.join()
-    timer.join()
 
 
 def test_a_search_can_follow_an_interrupted_one(trained):
@@ -986,6 +1002,7 @@ def train_for_ever(seed, file):
     train_one(replace(job, callbacks=[lambda epoch: file.touch()]))
 
 
+@in_one_worker
 @pytest.mark.parametrize("inner", [False, True], ids=["training", "an inner call"])
 def test_an_interrupt_ends_processes(tmp_path, inner):
     file = tmp_path / "trains"
@@ -1020,12 +1037,14 @@ def is_alive(pid):
     return True
 
 
+@in_one_worker
 def test_timeout(tmp_path):
     tasks = [delayed(train_for_ever)(k, tmp_path / "trains") for k in range(3)]
     with in_processes(), pytest.raises((TimeoutError, multiprocessing.TimeoutError)):
         Parallel(timeout=0.3)(tasks)
 
 
+@in_one_worker
 def test_a_timeout_that_is_not_reached():
     with in_processes():
         found = Parallel(timeout=100)(delayed(network().fit)(X, Y) for _ in range(3))
@@ -1033,7 +1052,7 @@ def test_a_timeout_that_is_not_reached():
 
 
 def test_a_long_task_does_not_keep_others_from_running_and_being_trained(trained, monkeypatch):
-    monkeypatch.setattr("sknn_scratch.parallel.scheduler.PATIENCE", 0.2)
+    monkeypatch.setattr("sknn_scratch.parallel.scheduler.PATIENCE", MORE_THAN_A_FIT)
     released = threading.Event()
 
     def train_and_release():
@@ -1053,7 +1072,7 @@ def test_a_long_task_does_not_keep_others_from_running_and_being_trained(trained
 
 @pytest.mark.parametrize("lock", [threading.Lock(), threading.RLock()], ids=["lock", "rlock"])
 def test_tasks_that_exclude_each_other_come_to_an_end(trained, monkeypatch, lock):
-    monkeypatch.setattr("sknn_scratch.parallel.scheduler.PATIENCE", 0.2)
+    monkeypatch.setattr("sknn_scratch.parallel.scheduler.PATIENCE", MORE_THAN_A_FIT)
 
     def alone():
         with lock:
@@ -1065,7 +1084,7 @@ def test_tasks_that_exclude_each_other_come_to_an_end(trained, monkeypatch, lock
 
 
 def test_tasks_that_exclude_each_other_the_second_time_come_to_an_end(trained, monkeypatch):
-    monkeypatch.setattr("sknn_scratch.parallel.scheduler.PATIENCE", 0.2)
+    monkeypatch.setattr("sknn_scratch.parallel.scheduler.PATIENCE", MORE_THAN_A_FIT)
     lock = threading.Lock()
 
     def both():
@@ -1096,6 +1115,7 @@ def test_searches_in_several_threads_at_once():
         assert_allclose(scores, expected)
 
 
+@in_one_worker
 @pytest.mark.parametrize("config", [in_this_process, in_processes])
 def test_results_one_by_one(config):
     tasks = [delayed(network(alpha=alpha).fit)(X, Y) for alpha in range(5)]

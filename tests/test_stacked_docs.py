@@ -3,33 +3,49 @@
 import importlib
 import os
 import re
+import runpy
 import subprocess
 import sys
 import warnings
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from sklearn.exceptions import ConvergenceWarning
 
+from sknn_scratch import ScratchMLPEnsembleClassifier
+
 DOCS = Path(__file__).parents[1] / "docs"
 
 
-def run(script, *options):
-    """Output of a script of the documentation."""
-    command = [sys.executable, DOCS / script, *map(str, options)]
-    environment = os.environ | {"PYTHONPATH": str(DOCS.parent), "OPENBLAS_NUM_THREADS": "1"}
+def run(*command):
+    """Output of Python in a process of its own, in which scripts of the benchmarks are modules."""
+    path = os.pathsep.join([str(DOCS.parent), str(DOCS / "benchmarks")])
+    environment = os.environ | {"PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1"}
+    command = [sys.executable, *map(str, command)]
     return subprocess.run(
         command, check=True, capture_output=True, text=True, env=environment, timeout=300
     ).stdout
+
+
+#: Fewer candidates and stacks than the script has.
+SMALL_SEARCH = """
+import search_speed
+
+search_speed.GRID["net__hidden_layer_sizes"] = [4, 8]
+search_speed.GRID["net__learning_rate_init"] = [0.003, 0.01]
+search_speed.STACKS = (1, 4)
+search_speed.main()
+"""
 
 
 @pytest.mark.slow
 def test_search_speed(tmp_path):
     options = "--cases=iris", "--rounds=1", "--epochs=2", "--workers=1,2", "--out", tmp_path
     options = *options, "--modelled=2,16"
-    printed = run("benchmarks/search_speed.py", *options).splitlines()
+    printed = run("-c", SMALL_SEARCH, *options).splitlines()
     lines = (tmp_path / "search_speed.md").read_text().splitlines()
     *rows, two, sixteen = [line for line in lines if line.startswith("| iris")]
     assert [line for line in printed if line.startswith("| iris")] == rows
@@ -89,6 +105,11 @@ def test_ensembles_and_words_are_timed(monkeypatch, capsys):
     pytest.importorskip("pandas")
     monkeypatch.syspath_prepend(str(DOCS / "examples"))
     example = importlib.import_module("stacked_search")
+    monkeypatch.setattr(
+        example,
+        "ScratchMLPEnsembleClassifier",
+        partial(ScratchMLPEnsembleClassifier, 2, max_iter=2),
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         example.together(1, ["iris"], [2])
@@ -98,16 +119,19 @@ def test_ensembles_and_words_are_timed(monkeypatch, capsys):
     assert re.fullmatch(r"1 epochs: words \d+\.\d s, encoded before \d+\.\d s", words)
 
 
-def test_a_batch_is_drawn(tmp_path):
+def test_a_batch_is_drawn(tmp_path, monkeypatch):
     pytest.importorskip("matplotlib")
-    run("examples/stacked_search.py", "--draw", tmp_path / "batch.png")
+    script = str(DOCS / "examples" / "stacked_search.py")
+    monkeypatch.setattr(sys, "argv", [script, "--draw", str(tmp_path / "batch.png")])
+    runpy.run_path(script, run_name="__main__")
     assert (tmp_path / "batch.png").read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
 def test_memory_is_weighed():
-    lines = run("examples/stacked_search.py", "--memory", "--rows=2000", "--fits=20").splitlines()
+    script = DOCS / "examples" / "stacked_search.py"
+    lines = run(script, "--memory", "--rows=2000", "--fits=20").splitlines()
     peaks = {
         name: int(re.search(r"peak ([\d,]+) MB", line)[1].replace(",", ""))
         for line in lines
