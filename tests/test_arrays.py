@@ -5,7 +5,7 @@ import pytest
 import scipy.sparse
 from numpy.testing import assert_allclose, assert_array_equal
 
-from sknn_scratch.network.arrays import inner, product, transposed
+from sknn_scratch.network.arrays import SHORT, inner, product, short_buffers, transposed
 
 
 @pytest.mark.parametrize("K", [(), (1,), (3,)])
@@ -23,6 +23,14 @@ def test_product_transposed_and_inner(K, dtype):
     assert_allclose(back, np.einsum("...ij,...ik->...jk", a, out), **close)
     assert_allclose(inner(a, a), (a**2).sum(axis=(-1, -2)), **close)
     assert np.shape(inner(a, a)) == K
+
+
+def test_buffers_are_short_only_for_a_while():
+    before = np.getbufsize()
+    with pytest.raises(KeyboardInterrupt), short_buffers():
+        assert np.getbufsize() == SHORT != before
+        raise KeyboardInterrupt
+    assert np.getbufsize() == before
 
 
 @pytest.mark.parametrize("container", [scipy.sparse.csr_matrix, scipy.sparse.csr_array])

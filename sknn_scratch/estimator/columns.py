@@ -13,13 +13,11 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
-from sklearn.preprocessing import OrdinalEncoder
 
 from sknn_scratch._compat import InvalidParameterError
 from sknn_scratch.estimator.tables import (
     Column,
     Kind,
-    as_objects,
     columns_of,
     has_kinds,
     is_category,
@@ -44,15 +42,15 @@ class Categories(NamedTuple):
     """Whether the type of the column lists them, including those that no row has."""
 
 
-def _categories_of(column: Column, objects: NDArray, missing: NDArray) -> Categories:
-    kind = kind_of(column, objects[~missing])
-    if kind == "truth values":
-        return Categories(kind, [False, True], known=True)
+def _categories_of(column: Column) -> Categories:
+    if column.kind == "truth values":
+        return Categories(column.kind, [False, True], known=True)
     levels = getattr(getattr(column.values, "dtype", None), "categories", None)
     if levels is not None and column.type_name != "categorical":  # polars' are those of all frames
         levels = np.array([*levels, None], dtype=object)[:-1]
         return Categories(kind_of(column, levels), list(levels), known=True)
-    return Categories(kind, sorted({*objects[~missing]}), known=False)
+    objects, missing = column.cells
+    return Categories(column.kind, sorted({*objects[~missing]}), known=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,13 +64,10 @@ class Columns:
     categories : tuple of Categories or None
         Levels of each column; None for a numeric one. A column whose values were all missing has
         none: words in it are ignored, and numbers are numbers.
-    encoder : OrdinalEncoder or None
-        Encodes the categorical columns, apart from gaps; None if there are none.
     """
 
     n: int
     categories: tuple[Categories | None, ...]
-    encoder: OrdinalEncoder | None
 
     @classmethod
     def learn(cls, X: Any, chosen: NDArray | None) -> Self:
@@ -83,28 +78,18 @@ class Columns:
         TypeError
             If a column holds neither numbers nor words, or both.
         """
-        columns, found, values = columns_of(X), [], []
-        for j, column in enumerate(columns):
-            categories = None
-            if is_category(column) if chosen is None else chosen[j]:
-                objects, missing = column.objects()
-                categories = _categories_of(column, objects, missing)
-                if categories.levels:
-                    objects[missing] = categories.levels[0]
-                    values.append(objects)
-            found.append(categories)
-        if not values:
-            return cls(len(columns), tuple(found), None)
-        levels = [as_objects(of.levels) for of in found if of is not None and of.levels]
-        encoder = OrdinalEncoder(
-            categories=levels, handle_unknown="use_encoded_value", unknown_value=NO_LEVEL
-        )
-        return cls(len(columns), tuple(found), encoder.fit(np.column_stack(values)))
+        found = [
+            _categories_of(column)
+            if (is_category(column) if chosen is None else chosen[j])
+            else None
+            for j, column in enumerate(columns_of(X))
+        ]
+        return cls(len(found), tuple(found))
 
     @classmethod
     def of_numbers(cls, X: Any) -> Self:
         """Take all columns of a table as numeric."""
-        return cls(X.shape[1], (None,) * X.shape[1], None)
+        return cls(X.shape[1], (None,) * X.shape[1])
 
     @property
     def levels(self) -> Levels:
@@ -125,35 +110,35 @@ class Columns:
         """
         X = dense(X)
         parts: list[NDArray] = []
-        words, gaps = [], []
         for column, categories in zip(columns_of(X), self.categories, strict=True):
             if categories is None:
                 parts.append(column.numbers())
-                continue
-            objects, missing = column.objects()
-            kind = kind_of(column, objects[~missing])
-            if not categories.levels:
-                is_word = kind == "words"
-                parts.append(np.full(len(objects), math.nan) if is_word else column.numbers())
-                continue
-            if kind not in ("nothing", categories.kind):
-                raise ValueError(
-                    f"Column {column.name} of X holds {kind}, and was of {categories.kind} in fit. "
-                    "Give it as it was, or fit again."
-                )
-            objects[missing] = categories.levels[0]
-            words.append(objects)
-            gaps.append(missing)
-        dtype = np.result_type(*parts) if parts else np.dtype(np.float64)
+            elif categories.levels:
+                parts.append(_codes(column, categories))
+            else:
+                is_word = column.kind == "words"
+                parts.append(np.full(X.shape[0], math.nan) if is_word else column.numbers())
+        levels = self.levels
+        numbers = [part for j, part in enumerate(parts) if j not in levels]
+        dtype = np.result_type(*numbers) if numbers else np.dtype(np.float64)
         table = np.empty((X.shape[0], self.n), dtype=dtype)
-        places = np.isin(np.arange(self.n), [*self.levels])
-        if self.encoder is not None and len(table) > 0:
-            codes = self.encoder.transform(np.column_stack(words))
-            codes[np.column_stack(gaps)] = GAP
-            table[:, places] = codes
-        for j, part in zip(np.flatnonzero(~places), parts, strict=True):
+        for j, part in enumerate(parts):
             table[:, j] = part
         return table
+
+
+def _codes(column: Column, categories: Categories) -> NDArray:
+    """Turn the values of a categorical column into codes of its levels, (n,)."""
+    if column.kind not in ("nothing", categories.kind):
+        raise ValueError(
+            f"Column {column.name} of X holds {column.kind}, and was of {categories.kind} in fit. "
+            "Give it as it was, or fit again."
+        )
+    objects, missing = column.cells
+    code_of = {level: code for code, level in enumerate(categories.levels)}
+    codes = np.full(len(objects), GAP)
+    codes[~missing] = [code_of.get(value, NO_LEVEL) for value in objects[~missing]]
+    return codes
 
 
 def input_names(names: NDArray, columns: Columns | None, features: FeatureMap) -> NDArray:

@@ -5,9 +5,11 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 from numbers import Number, Real
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,8 +32,9 @@ DATES = "Make numbers of it, such as the year, the weekday or the days since a f
 OTHERS = "Make numbers or words of it, or leave the column out."
 
 
-class Column(NamedTuple):
-    """A column of a table."""
+@dataclass(frozen=True, eq=False)
+class Column:
+    """A column of a table, whose cells are looked at once."""
 
     name: str
     """Name or index, as in messages."""
@@ -68,8 +71,9 @@ class Column(NamedTuple):
             return as_objects(values.to_list())
         return np.asarray(values.to_numpy())
 
-    def objects(self) -> tuple[NDArray, NDArray]:
-        """Return its values as Python objects, (n,), and a mask of those that are missing."""
+    @cached_property
+    def cells(self) -> tuple[NDArray, NDArray]:
+        """Its values as Python objects, (n,), and a mask of those that are missing."""
         array = self.array()
         if array.dtype.kind == "f" and re.match(r"u?int\d", self.type_name):
             # As floats, which gaps make of them, large whole numbers would be the same.
@@ -81,6 +85,18 @@ class Column(NamedTuple):
         if {*map(type, objects)} <= {str, bool, int}:
             return objects, np.zeros(len(objects), dtype=bool)
         return objects, np.fromiter(map(is_gap, objects), bool, len(objects))
+
+    @cached_property
+    def kind(self) -> Kind:
+        """What its values are, but for those that are missing.
+
+        Raises
+        ------
+        TypeError
+            If they are neither numbers, words nor truth values, or of several kinds.
+        """
+        objects, missing = self.cells
+        return kind_of(self, objects[~missing])
 
     def numbers(self) -> NDArray:
         """Return its numbers, float32 or float64, with NaN in gaps.
@@ -95,11 +111,10 @@ class Column(NamedTuple):
         array = self.array()
         if array.ndim == 1 and array.dtype.kind in "biuf":
             return array if array.dtype == np.float32 else array.astype(np.float64)
-        objects, missing = self.objects()
-        kind = kind_of(self, objects[~missing])
-        objects[missing] = math.nan
+        objects, missing = self.cells
+        kind = self.kind
         try:
-            return objects.astype(np.float64)
+            return np.where(missing, math.nan, objects).astype(np.float64)
         except OverflowError:
             raise ValueError(
                 f"Column {self.name} of X holds a number that is too large for dtype('float64')."
@@ -139,15 +154,15 @@ def names_of(X: Any) -> list[Any]:
     return list(X.columns if named else X.column_names)
 
 
-def columns_of(X: Any) -> list[Column]:
+def columns_of(X: Any) -> Iterator[Column]:
     """Split a data frame, or an array of objects, into columns."""
     if hasattr(X, "iloc"):
-        return [Column(repr(name), X.iloc[:, j]) for j, name in enumerate(X.columns)]
+        return (Column(repr(name), X.iloc[:, j]) for j, name in enumerate(X.columns))
     if hasattr(X, "get_columns"):
-        return [Column(repr(series.name), series) for series in X.get_columns()]
+        return (Column(repr(series.name), series) for series in X.get_columns())
     if hasattr(X, "column_names"):
-        return [Column(repr(name), X.column(j)) for j, name in enumerate(X.column_names)]
-    return [Column(str(j), X[:, j]) for j in range(X.shape[1])]
+        return (Column(repr(name), X.column(j)) for j, name in enumerate(X.column_names))
+    return (Column(str(j), X[:, j]) for j in range(X.shape[1]))
 
 
 def as_table(X: Any) -> Any:
@@ -311,5 +326,4 @@ def is_category(column: Column) -> bool:
         return True
     if NUMBER_TYPES.match(name):
         return False
-    objects, missing = column.objects()
-    return kind_of(column, objects[~missing]) != "numbers"
+    return column.kind != "numbers"

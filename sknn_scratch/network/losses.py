@@ -55,7 +55,7 @@ def sigmoids(z: NDArray, scratch: Scratch) -> NDArray:
 
 
 #: Largest difference between logarithms at which scaling all rows alike loses nothing.
-NARROW = 30.0
+NARROW = 60.0
 
 
 def shift(z: NDArray, row: NDArray) -> NDArray:

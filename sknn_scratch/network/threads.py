@@ -20,6 +20,8 @@ import joblib
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
+from sknn_scratch.network.arrays import SHORT
+
 #: Multiplications in a product up to which BLAS uses one thread of its own accord. OpenBLAS begins
 #: to share products of matrices at 2**18, of a vector and a matrix at 9,216, of vectors at 10,000.
 NEVER_SHARED = 1 << 13
@@ -219,6 +221,7 @@ class _Helpers:
     def _serve(self) -> None:
         # What the callers have set for their threads.
         np.seterr(over="ignore", invalid="ignore")
+        np.setbufsize(SHORT)
         own = _one_thread().own
         _set_threads(own, [1] * len(own))
         while True:

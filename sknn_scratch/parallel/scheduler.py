@@ -19,8 +19,9 @@ from sknn_scratch.training.job import TrainingJob, TrainingState
 from sknn_scratch.training.shielded import Failure, train_shielded
 from sknn_scratch.training.trainer import trained_by
 
-#: Most bytes of training data of the networks that wait, if there are several.
-MEMORY = 1 << 25
+#: Most bytes of the rows of the tasks whose networks wait, if there are several; and bytes of each
+#: cell as it came, to fit and (a quarter of them) to score, beside what the network sees of it.
+MEMORY, AS_IT_CAME = 1 << 25, 10
 
 #: Seconds until others run beside a task, as it may need a lock that one which has stopped holds.
 PATIENCE = 5.0
@@ -142,7 +143,8 @@ class Scheduler:
 
     def _is_full(self) -> bool:
         jobs = [job for task in self.waiting for job in task.networks]
-        held = sum({id(array): array.nbytes for job in jobs for array in (job.X, job.Y)}.values())
+        arrays = {id(array): array for job in jobs for array in (job.X, job.Y)}.values()
+        held = sum(array.size * (array.itemsize + AS_IT_CAME) for array in arrays)
         many = len(self.under_way) >= self.max_stack or held + held // len(self.waiting) > MEMORY
         return many and self.ready[0].thread is None
 

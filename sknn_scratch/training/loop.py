@@ -13,6 +13,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from sknn_scratch.network.arrays import short_buffers
 from sknn_scratch.network.threads import in_blocks, one_thread_for
 from sknn_scratch.training.cutting import equal_blocks, stack_parts
 from sknn_scratch.training.job import Epoch, TrainingJob, TrainingState
@@ -296,6 +297,7 @@ def train(jobs: Sequence[TrainingJob]) -> list[TrainingState]:
         with (
             one_thread_for(network.largest_product(batch_size)),
             np.errstate(over="ignore", invalid="ignore"),
+            short_buffers(),
         ):
             while running := [stack for stack in stacks if stack.members]:
                 for stack, losses in zip(running, _run_epoch(running), strict=True):
