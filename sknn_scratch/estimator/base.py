@@ -31,6 +31,7 @@ from sknn_scratch.estimator.report import report
 from sknn_scratch.estimator.rows import Table, check_alike
 from sknn_scratch.estimator.tables import as_table, check_all_there, has_kinds, unmasked
 from sknn_scratch.estimator.task import Task
+from sknn_scratch.estimator.trial import after_trials
 from sknn_scratch.network.activations import ACTIVATIONS
 
 #: Types of X that need no conversion.
@@ -235,6 +236,7 @@ class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
             check_alike(table.X, held_out.X)
         seen = see(fitted, fitted._task, table, held_out, mode)
         fit = plan_fit(fitted, fitted._task, seen, mode)
+        [fit] = after_trials([(fitted._task, seen, fit)])
         followed = None
         if context is not None:
             metadata = None if sample_weight is None else {"sample_weight": sample_weight}

@@ -20,6 +20,8 @@ from sknn_scratch.estimator.fitting import Fit, Seen, adopted, plan_fit, see
 from sknn_scratch.estimator.plan import Mode, hidden_sizes
 from sknn_scratch.estimator.report import report
 from sknn_scratch.estimator.rows import Table, check_alike
+from sknn_scratch.estimator.task import Task
+from sknn_scratch.estimator.trial import after_trials
 from sknn_scratch.training.trainer import train_all
 
 #: Parameters that go to each network as they are.
@@ -222,16 +224,19 @@ class ScratchMLPEnsembleClassifier(ClassifierMixin, BaseEstimator):
         if held_out is not None:
             check_alike(table.X, held_out.X)
         views = self._views(one, table, held_out)
-        fits: list[tuple[ScratchMLPClassifier, Fit]] = []
+        members: list[ScratchMLPClassifier] = []
+        planned: list[tuple[Task, Seen, Fit]] = []
         for k in range(self.n_networks):
             member, seen = views[k % len(views)]
             seed = rng.randint(np.iinfo(np.int32).max)
             member = member._with({**vars(member), "random_state": seed})
-            fits.append((member, plan_fit(member, member._task, seen, mode)))
-        results = train_all([fit.job for _, fit in fits])
+            members.append(member)
+            planned.append((member._task, seen, plan_fit(member, member._task, seen, mode)))
+        fits = after_trials(planned)
+        results = train_all([fit.job for fit in fits])
         begun = [
             (member, fit, result)
-            for (member, fit), result in zip(fits, results, strict=True)
+            for member, fit, result in zip(members, fits, results, strict=True)
             if result is not None
         ]
         interrupted = [one for one in begun if one[-1].stop_reason == "interrupted"]

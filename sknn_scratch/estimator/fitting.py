@@ -112,7 +112,8 @@ def plan_fit(estimator: Any, task: Task, seen: Seen, mode: Mode) -> Fit:
     targets, weight = rows.of(train_rows)
     n, effective_n = len(targets), task.effective_number(targets, weight)
     before = estimator.t_ if mode.again and mode.partial else 0
-    plan = make_plan(estimator, sizes, n, before + effective_n, mode, early, task.base_rate)
+    rarest = task.rarest(targets)
+    plan = make_plan(estimator, sizes, n, before + effective_n, rarest, mode, early, task.base_rate)
     loss = network.loss, network.output
     guard = LOSSES[loss].guard(history.frequencies)
     job = TrainingJob(

@@ -66,6 +66,10 @@ FEWEST_ROWS = 250
 #: Largest fraction that an update removes, at a rate far above "auto".
 MOST_SHRINKAGE = 0.1
 
+#: Rows of each class, and epochs, from which on a plan is tried out (``trial.py``): fewer rows tell
+#: too little, and a quarter of fewer epochs has no two halves.
+ROWS_TO_TRY, EPOCHS_TO_TRY = 100, 8
+
 #: Bounds of :func:`input_dropout_for`.
 FEWEST_FEATURES = 10
 FREE_FEATURES_PER_ROW = 0.05
@@ -87,6 +91,8 @@ class Plan:
 
     batch_size: int
     max_iter: int
+    tries: bool
+    """Whether a trial decides if fewer epochs do."""
     learning_rate_init: float
     auto_rate: float
     """The rate that ``learning_rate_init="auto"`` would choose."""
@@ -107,6 +113,7 @@ def make_plan(
     sizes: Sequence[int],
     n: int,
     effective_n: float,
+    rarest: int,
     mode: Mode,
     stops_early: bool,
     base_rate: float,
@@ -123,6 +130,8 @@ def make_plan(
         Rows to learn from.
     effective_n : float
         Effective number of these rows by their weights; in a stream, of all rows so far.
+    rarest : int
+        Number of rows of the rarest class; 0 in regression.
     mode : Mode
         How the call trains.
     stops_early : bool
@@ -149,6 +158,14 @@ def make_plan(
     return Plan(
         batch_size=batch_size,
         max_iter=max_iter,
+        tries=(
+            parameters.max_iter == "auto"
+            and parameters.learning_rate == "cosine"
+            and parameters.solver == "adam"
+            and not (mode.again or mode.partial or stops_early)
+            and rarest >= ROWS_TO_TRY
+            and max_iter >= EPOCHS_TO_TRY
+        ),
         learning_rate_init=rate,
         auto_rate=auto_rate,
         way=rate * max_iter / (auto_rate * min(max_iter, planned_epochs(n, batch_size, hidden))),

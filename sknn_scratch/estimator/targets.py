@@ -122,6 +122,11 @@ class Classification(Task):
             return float(len(targets))
         return float(kish(targets, weight).sum())
 
+    def rarest(self, targets: NDArray) -> int:
+        """Count the rows of the rarest class; of labels, of the rarest value of any."""
+        present = np.count_nonzero(targets, axis=0)
+        return int(min(present.min(), len(targets) - present.max()))
+
     def missing(self, y: NDArray) -> list:
         """List the classes that have no row in y."""
         return np.setdiff1d(self.classes, y).tolist()

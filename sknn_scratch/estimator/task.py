@@ -50,6 +50,10 @@ class Task:
         """Compute the effective number of weighted rows."""
         raise NotImplementedError
 
+    def rarest(self, targets: NDArray) -> int:
+        """Count the rows of the rarest class; 0 in regression."""
+        return 0
+
     def check_validation(self, y_val: Any) -> None:
         """Raise a ValueError if a network cannot be scored on y_val."""
         raise NotImplementedError

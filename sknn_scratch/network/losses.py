@@ -387,6 +387,27 @@ def mean_loss(
         return float(row.value_and_delta(z, y, weight, guard.astype(z.dtype), Scratch(z)))
 
 
+def losses_of_rows(
+    row: Loss, z: NDArray, y: NDArray, sample_weight: NDArray | None, guard: NDArray
+) -> NDArray:
+    """Compute the loss of each row, times its weight, (n,). Uses up z.
+
+    Parameters
+    ----------
+    row : Loss
+    z, y : ndarray of shape (n, n_outputs)
+        Pre-activations of the outputs, and targets.
+    sample_weight : ndarray of shape (n, 1) or (n, n_outputs), or None
+        Weights of the rows.
+    guard : ndarray of shape (n_outputs,)
+    """
+    given = np.ones((len(z), 1), dtype=z.dtype) if sample_weight is None else sample_weight
+    weight = np.broadcast_to(given, z.shape)
+    # As n networks of one row each.
+    z, y, weight = (array[:, None, :] for array in (z, y, weight))
+    return row.value_and_delta(z, y, weight, guard.astype(z.dtype), Scratch(z))
+
+
 def baseline_of(
     key: tuple[str, str],
     f: NDArray,

@@ -1,0 +1,95 @@
+"""A trial before a fit: whether many epochs would teach a network more than a few.
+
+Where classes overlap, a network soon knows what can be known, and from then on learns the noise of
+its rows by heart. Only rows that it does not learn from tell. So the first epochs are tried out on
+four fifths of the rows. Unless the other fifth is clearly better predicted in the later half of
+these epochs than in the earlier, the fit has no more epochs than the trial.
+"""
+
+import math
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sknn_scratch.estimator.fitting import Fit, Seen
+from sknn_scratch.estimator.plan import equal_batches
+from sknn_scratch.estimator.rows import set_aside, with_weight
+from sknn_scratch.estimator.task import Task
+from sknn_scratch.network.losses import LOSSES, losses_of_rows
+from sknn_scratch.network.model import Network
+from sknn_scratch.training.job import TrainingJob
+from sknn_scratch.training.schedules import Schedule
+from sknn_scratch.training.trainer import train_all
+
+#: Fraction of the rows that a trial holds out, and of the planned epochs that it has.
+HELD_OUT, TRIED = 0.2, 0.25
+
+#: By how many standard errors the later half must be better.
+CLEARLY = 2.0
+
+
+@dataclass(frozen=True, eq=False)
+class Progress:
+    """Hold-out of a trial, whose score is by how many standard errors the later half is better."""
+
+    job: TrainingJob
+    """Job of the fit."""
+    rows: NDArray
+    """Indices of the held-out rows, (n,)."""
+    losses: list[NDArray] = field(default_factory=list)
+    """Loss of each of them after each epoch so far, (n,) each."""
+
+    def __call__(self, theta: NDArray) -> tuple[float, float]:
+        """Note the losses of the network with parameters theta; return their mean and the score."""
+        job, rows = self.job, self.rows
+        z = Network.from_theta(job.architecture, theta).outputs(job.X, rows)
+        weight = None if job.sample_weight is None else job.sample_weight[rows]
+        row = LOSSES[job.architecture.loss, job.architecture.output]
+        self.losses.append(losses_of_rows(row, z, job.Y[rows], weight, job.guard))
+        loss, half = float(self.losses[-1].mean()), len(self.losses) // 2
+        if not half:
+            return loss, 0.0
+        gain = np.mean(self.losses[:half], axis=0) - np.mean(self.losses[half:], axis=0)
+        error = float(gain.std()) / math.sqrt(len(gain))
+        return loss, float(gain.mean()) / error if error > 0 else 0.0
+
+
+def after_trials(fits: Sequence[tuple[Task, Seen, Fit]]) -> list[Fit]:
+    """Try out those of some fits whose plan says so, and return all with as many epochs as help.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If the user interrupts a trial, after which no network has learnt anything.
+    """
+    trials = {
+        k: _trial(task, seen, fit) for k, (task, seen, fit) in enumerate(fits) if fit.plan.tries
+    }
+    found = [fit for _, _, fit in fits]
+    for k, result in zip(trials, train_all([*trials.values()]), strict=True):
+        if result is None or result.stop_reason == "interrupted":
+            raise KeyboardInterrupt
+        if result.stop_reason == "max_iter" and result.scores[-1] < CLEARLY:
+            found[k] = found[k]._replace(job=replace(found[k].job, max_iter=result.n_iter))
+    return found
+
+
+def _trial(task: Task, seen: Seen, fit: Fit) -> TrainingJob:
+    """Make the job of a trial. It draws from copies, so that the fit itself draws as without it."""
+    job, start, rng = fit.job, fit.job.start, deepcopy(fit.rng)
+    train_rows, held_out = set_aside(seen.rows, task, HELD_OUT, rng)
+    live = [with_weight(seen.rows.table, rows) for rows in (train_rows, held_out)]
+    return replace(
+        job,
+        rows=live[0],
+        start=replace(start, rng=rng, dropout_rng=deepcopy(start.dropout_rng)),
+        schedule=Schedule("constant", job.schedule.learning_rate_init),
+        batch_size=equal_batches(len(live[0])),
+        max_iter=math.ceil(TRIED * job.max_iter),
+        measures_noise=False,
+        hold_out=Progress(job, live[1]),
+        callbacks=(),
+    )
