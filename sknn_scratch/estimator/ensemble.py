@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from numbers import Integral
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NoReturn, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -70,7 +70,7 @@ class ScratchMLPEnsembleClassifier(ClassifierMixin, BaseEstimator):
     learning_rate_init : float or "auto", default="auto"
         Initial learning rate of each network.
     max_iter : int or "auto", default="auto"
-        Maximum number of epochs of each network.
+        Maximum number of epochs of each network. "auto" is as in :class:`ScratchMLPClassifier`.
     early_stopping : bool or "auto", default=False
         Whether each network stops when its validation score stalls, and returns to its best epoch.
         Without validation rows of your own, each network holds out different rows.
@@ -265,6 +265,20 @@ class ScratchMLPEnsembleClassifier(ClassifierMixin, BaseEstimator):
         if encoding is None or not encoding.bins.any():
             return [plain]
         return [plain, (other, encoded)]
+
+    @property
+    def set_callbacks(self) -> NoReturn:
+        """There is none: callbacks follow single networks.
+
+        Raises
+        ------
+        AttributeError
+            Always, so that a search or a pipeline sees that there is no such method.
+        """
+        raise AttributeError(
+            f"{type(self).__name__} has no set_callbacks: callbacks follow single networks. Set "
+            "them on a ScratchMLPClassifier, such as clone(ensemble.networks_[0]), and fit that."
+        )
 
     # ------------------------------------------------------------ predict
 

@@ -69,7 +69,8 @@ def after_trials(fits: Sequence[tuple[Task, Seen, Fit]]) -> list[Fit]:
         k: _trial(task, seen, fit) for k, (task, seen, fit) in enumerate(fits) if fit.plan.tries
     }
     found = [fit for _, _, fit in fits]
-    for k, result in zip(trials, train_all([*trials.values()]), strict=True):
+    results = train_all([*trials.values()]) if trials else []
+    for k, result in zip(trials, results, strict=True):
         if result is None or result.stop_reason == "interrupted":
             raise KeyboardInterrupt
         if result.stop_reason == "max_iter" and result.scores[-1] < CLEARLY:

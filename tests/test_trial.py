@@ -1,0 +1,196 @@
+"""A trial before a fit: when there is one, what it decides, and that it leaves no other trace.
+
+Judges: fits with the number of epochs given, losses of rows one by one, and SciPy's paired t test.
+"""
+
+import math
+
+import numpy as np
+import pytest
+from joblib import parallel_config
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.sparse import csr_array
+from scipy.special import expit
+from scipy.stats import ttest_rel
+from sklearn.datasets import load_digits
+from sklearn.model_selection import GridSearchCV
+
+from sknn_scratch import ScratchMLPClassifier, ScratchMLPEnsembleClassifier, ScratchMLPRegressor
+from sknn_scratch.estimator import trial
+from sknn_scratch.network.losses import LOSSES, losses_of_rows, mean_loss
+
+
+def noisy(n=600, seed=0):
+    """Two columns that tell something about overlapping classes, and 38 that tell nothing."""
+    rng = np.random.RandomState(seed)
+    X = rng.standard_normal((n, 40))
+    return X, (rng.random_sample(n) < expit(X[:, 0] + X[:, 1])).astype(int)
+
+
+def clean(n=600, seed=0):
+    """A chequerboard of 3 x 3 fields."""
+    X = np.random.RandomState(seed).uniform(0, 3, (n, 2))
+    return X, (X.astype(int).sum(axis=1) % 2)
+
+
+X, Y = noisy()
+BOARD, FIELDS = clean()
+
+
+def net(**settings):
+    return ScratchMLPClassifier(**{"hidden_layer_sizes": 50, "random_state": 0} | settings)
+
+
+@pytest.fixture
+def trials(monkeypatch):
+    """The jobs of all trials."""
+    made = []
+
+    def noted(*args):
+        made.append(trial_of(*args))
+        return made[-1]
+
+    trial_of = trial._trial
+    monkeypatch.setattr(trial, "_trial", noted)
+    return made
+
+
+# ---------------------------------------------------------------- what it decides
+
+
+def waves(n, seed):
+    """Three classes of noisy waves, mixtures of two of three each, and 19 columns of noise.
+
+    L. Breiman et al., "Classification and Regression Trees", 1984, section 2.6.2.
+    """
+    rng = np.random.RandomState(seed)
+    forms = np.maximum(0, 6 - np.abs(np.arange(1, 22) - np.array([[11], [15], [7]])))
+    y, share = rng.randint(3, size=n), rng.random_sample((n, 1))
+    one, other = forms[np.array([0, 0, 1])[y]], forms[np.array([1, 2, 2])[y]]
+    X = np.hstack([share * one + (1 - share) * other, np.zeros((n, 19))])
+    return X + rng.standard_normal(X.shape), y
+
+
+def test_a_noisy_table_gets_a_quarter_of_the_epochs_and_is_predicted_better():
+    X, y = waves(1500, seed=0)
+    A, a = waves(4000, seed=1)
+    short, long = (net(hidden_layer_sizes=200, **more).fit(X, y) for more in ({}, {"max_iter": 51}))
+    assert (short.n_iter_, long.n_iter_) == (13, 51)
+    losses = [np.square(clf.predict_proba(A) - np.eye(3)[a]).sum(axis=1) for clf in (short, long)]
+    assert ttest_rel(*losses).statistic < -5
+
+
+@pytest.mark.parametrize(
+    ("table", "epochs"), [((X, Y), 15), ((BOARD, FIELDS), 60), ((csr_array(X), Y), 15)]
+)
+def test_but_for_the_epochs_the_fit_is_the_one_without_a_trial(table, epochs):
+    # Rate and decay as given, since "auto" depends on how many updates are planned.
+    settings = {"learning_rate_init": 0.01, "weight_decay": 0.1}
+    tried = net(**settings).fit(*table)
+    given = net(max_iter=epochs, **settings).fit(*table)
+    assert tried.n_iter_ == epochs
+    assert tried.loss_curve_ == given.loss_curve_
+    for a, b in zip(tried.coefs_, given.coefs_, strict=True):
+        assert_array_equal(a, b)
+
+
+def test_the_random_source_of_the_user_goes_on_as_without_it():
+    sources = [np.random.RandomState(0) for _ in range(2)]
+    net(random_state=sources[0]).fit(BOARD, FIELDS)
+    net(random_state=sources[1], max_iter=60).fit(BOARD, FIELDS)
+    assert sources[0].randint(1 << 30) == sources[1].randint(1 << 30)
+
+
+def test_networks_of_an_ensemble_and_of_a_search_are_tried_out_each():
+    clf = ScratchMLPEnsembleClassifier(2, 50, random_state=0).fit(X, Y)
+    alone = [ScratchMLPClassifier(**one.get_params()).fit(X, Y).n_iter_ for one in clf.networks_]
+    assert [one.n_iter_ for one in clf.networks_] == alone
+    assert alone[0] == 15
+    with parallel_config(backend="stacked", n_jobs=1):
+        search = GridSearchCV(net(), {"alpha": [0, 1e-6]}, cv=2).fit(X, Y)
+    assert search.best_estimator_.n_iter_ == 15
+
+
+# ---------------------------------------------------------------- when there is one
+
+
+MAYBE = {
+    "as it comes": (net(), Y, True),
+    "three labels": (net(), np.column_stack([Y, 1 - Y, X[:, 0] > 0]).astype(int), True),
+    "a rare class": (net(), (np.arange(600) < 99).astype(int), False),
+    "a class just frequent enough": (net(), (np.arange(600) < 100).astype(int), True),
+    "epochs that were chosen": (net(max_iter=10), Y, False),
+    "early stopping": (net(early_stopping=True), Y, False),
+    "a constant rate": (net(learning_rate="constant"), Y, False),
+    "gradient descent": (net(solver="sgd"), Y, False),
+    "numbers": (ScratchMLPRegressor(10, random_state=0), X[:, 0] + Y, False),
+}
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("name", MAYBE)
+def test_when_there_is_one(name, trials):
+    model, y, expected = MAYBE[name]
+    model.fit(X, y)
+    assert len(trials) == expected
+
+
+def test_a_fit_that_goes_on_from_another_has_none(trials):
+    clf = net(warm_start=True).fit(X, Y)
+    assert len(trials) == 1
+    clf.fit(X, Y)
+    assert clf.n_iter_ == 60
+    clf.partial_fit(X, Y)
+    assert len(trials) == 1
+
+
+def test_it_learns_from_four_fifths_of_the_rows_that_count(trials):
+    weight = np.ones(600)
+    weight[:50] = 0
+    net().fit(X, Y, sample_weight=weight)
+    [job] = trials
+    rows, held_out = job.rows, job.hold_out.rows
+    assert_array_equal(np.sort(np.concatenate([rows, held_out])), np.arange(50, 600))
+    assert 0.17 < len(held_out) / 550 < 0.23
+
+
+def test_interrupted_in_a_trial_nothing_is_learnt(monkeypatch):
+    def interrupt(self, theta):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(trial.Progress, "__call__", interrupt)
+    clf = net()
+    with pytest.raises(KeyboardInterrupt):
+        clf.fit(X, Y)
+    assert not hasattr(clf, "coefs_")
+
+
+# ---------------------------------------------------------------- its numbers
+
+
+@pytest.mark.parametrize("key", LOSSES, ids="-".join)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_losses_of_rows_are_those_of_each_alone(key, weighted):
+    rng = np.random.RandomState(0)
+    z, y = rng.standard_normal((7, 3)), np.eye(3)[rng.randint(3, size=7)]
+    weight = rng.uniform(0.5, 2, (7, 1)) if weighted else None
+    guard = np.full(3, 0.2)
+    found = losses_of_rows(LOSSES[key], z.copy(), y, weight, guard)
+    each = [
+        mean_loss(LOSSES[key], z[i : i + 1].copy(), y[i : i + 1], None, guard) for i in range(7)
+    ]
+    assert_allclose(found, each if weight is None else weight[:, 0] * each, rtol=1e-12)
+
+
+def test_its_score_is_that_of_a_paired_test(trials):
+    A, a = load_digits(return_X_y=True)
+    net().fit(A, a)
+    progress = trials[0].hold_out
+    losses, n = np.array(progress.losses), len(progress.rows)
+    assert len(losses) == trials[0].max_iter
+    half = len(losses) // 2
+    progress.losses.pop()
+    _, score = progress(trials[0].start.theta)  # as if the last epoch had unlearnt all
+    losses = np.array(progress.losses)
+    test = ttest_rel(losses[:half].mean(axis=0), losses[half:].mean(axis=0))
+    assert_allclose(score, test.statistic * math.sqrt(n / (n - 1)), rtol=1e-4)
