@@ -455,7 +455,7 @@ def test_both_estimators_have_their_parameters_in_one_order():
 # Parameters and attributes that are not the same in both estimators, and so read differently.
 OTHER_TEXT = {
     "hidden_layer_sizes", "activation", "init", "dtype", "loss", "weight_decay", "batch_size",
-    "learning_rate_init", "early_stopping", "scoring", "class_weight", "scale_targets",
+    "learning_rate_init", "max_iter", "early_stopping", "scoring", "class_weight", "scale_targets",
     "classes_", "coefs_", "target_mean_", "target_scale_", "loss_", "out_activation_",
 }  # fmt: skip
 

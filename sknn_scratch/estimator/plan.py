@@ -11,6 +11,8 @@ as it draws the same:
 2. the rows held out, if any;
 3. one number, the seed of a separate source for the inputs that updates leave out, if any;
 4. before each epoch the order of the rows, if they are shuffled.
+
+A trial before the fit (``trial.py``) draws from copies of the sources.
 """
 
 import math
