@@ -200,7 +200,8 @@ class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
         UserWarning
             If X_val seems not to have been transformed as X was; or if the user interrupted
             training (Ctrl-C), in which case what was learnt so far is kept. Inside a search or
-            another estimator that makes many fits, Ctrl-C raises KeyboardInterrupt instead.
+            another estimator that makes many fits, and in a trial of few epochs (``max_iter``),
+            Ctrl-C raises KeyboardInterrupt instead.
         """
         mode = Mode(again=self.warm_start and self.__sklearn_is_fitted__())
         validation = X_val, y_val, sample_weight_val
