@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from sknn_scratch.estimator.fitting import Fit, Seen
 from sknn_scratch.estimator.plan import equal_batches
-from sknn_scratch.estimator.rows import set_aside, with_weight
+from sknn_scratch.estimator.rows import set_aside
 from sknn_scratch.estimator.task import Task
 from sknn_scratch.network.losses import LOSSES, losses_of_rows
 from sknn_scratch.network.model import Network
@@ -81,16 +81,16 @@ def after_trials(fits: Sequence[tuple[Task, Seen, Fit]]) -> list[Fit]:
 def _trial(task: Task, seen: Seen, fit: Fit) -> TrainingJob:
     """Make the job of a trial. It draws from copies, so that the fit itself draws as without it."""
     job, start, rng = fit.job, fit.job.start, deepcopy(fit.rng)
-    train_rows, held_out = set_aside(seen.rows, task, HELD_OUT, rng)
-    live = [with_weight(seen.rows.table, rows) for rows in (train_rows, held_out)]
+    parts, weight = set_aside(seen.rows, task, HELD_OUT, rng), seen.rows.table.sample_weight
+    rows, held_out = (part if weight is None else part[weight[part] > 0] for part in parts)
     return replace(
         job,
-        rows=live[0],
+        rows=rows,
         start=replace(start, rng=rng, dropout_rng=deepcopy(start.dropout_rng)),
         schedule=Schedule("constant", job.schedule.learning_rate_init),
-        batch_size=equal_batches(len(live[0])),
+        batch_size=equal_batches(len(rows)),
         max_iter=math.ceil(TRIED * job.max_iter),
         measures_noise=False,
-        hold_out=Progress(job, live[1]),
+        hold_out=Progress(job, held_out),
         callbacks=(),
     )
