@@ -27,7 +27,7 @@ import signal
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,8 +41,8 @@ MODULES = (
 
 #: Tests that run it, of single numbers rather than of whole tables.
 TESTS = (
-    "arrays callbacks class_weight encoding ensemble estimator features fitted labels losses "
-    "low_rates network partial_fit rare regularisation regressor same_numbers "
+    "arrays callbacks class_weight edges encoding ensemble estimator features fitted invariants labels "
+    "losses low_rates network partial_fit rare regularisation regressor same_numbers "
     "same_numbers_of_regression solvers sparse stack stacked_backend stored_fits streams threads "
     "validation weights"
 ).split()
@@ -72,9 +72,82 @@ class Mutant(NamedTuple):
     path: str
     operator: str
     occurrence: int
-    first: int
-    """Number of its first line."""
-    last: int
+    at: tuple[int, int]
+    """Line and column."""
+
+
+# ---------------------------------------------------------------- a module
+
+
+class Source:
+    """What stands where in a module."""
+
+    def __init__(self, text: str):
+        self.tree = ast.parse(text)
+        self.nodes = list(ast.walk(self.tree))
+        self.functions = [n for n in self.nodes if isinstance(n, ast.FunctionDef)]
+
+    def is_skipped(self, position: tuple[int, int]) -> bool:
+        """Whether a change here cannot matter, or is none of what comes out.
+
+        It is in an annotation, in the signature of a function but not in a default value, in the
+        text of an error or of a warning, or in ``__all__``.
+        """
+        for node in self.nodes:
+            if isinstance(node, ast.FunctionDef):
+                defaults = [*node.args.defaults, *filter(None, node.args.kw_defaults)]
+                end = node.body[0].lineno, node.body[0].col_offset
+                if (node.lineno, 0) <= position < end and not _within(position, defaults):
+                    return True
+            elif isinstance(node, ast.AnnAssign):
+                if _within(position, [node.annotation]):
+                    return True
+            elif isinstance(node, ast.Raise):
+                if isinstance(node.exc, ast.Call) and _within(position, node.exc.args):
+                    return True
+            elif isinstance(node, ast.Call):
+                if ast.unparse(node.func) == "warnings.warn" and _within(position, node.args):
+                    return True
+            elif isinstance(node, ast.Assign):
+                if ast.unparse(node.targets[0]) == "__all__" and _within(position, [node]):
+                    return True
+        return False
+
+    def statement(self, position: tuple[int, int]) -> ast.stmt:
+        """Return the innermost statement at a position, decorators included."""
+        found = [n for n in self.nodes if isinstance(n, ast.stmt) and _first(n) <= position[0]]
+        return max((n for n in found if position[0] <= n.end_lineno), key=_first)
+
+    def lines_of(self, statement: ast.stmt) -> set[int]:
+        """Return the numbers of its lines, without those of a block in it."""
+        body = getattr(statement, "body", None)
+        end = body[0].lineno - 1 if body else statement.end_lineno
+        return set(range(_first(statement), max(end, statement.lineno) + 1))
+
+    def lines_within(self, function: ast.AST) -> set[int]:
+        """Return the numbers of the lines of its body."""
+        return set(range(function.body[0].lineno, function.end_lineno + 1))
+
+    def lines_with(self, names: set[str]) -> set[int]:
+        """Return the numbers of the lines in functions that have one of these names in them."""
+        inside = {line for function in self.functions for line in self.lines_within(function)}
+        used = {
+            node.lineno
+            for node in self.nodes
+            if {getattr(node, "id", None), getattr(node, "attr", None)} & names
+        }
+        return inside & used
+
+
+def _first(statement: ast.stmt) -> int:
+    return min([statement.lineno, *(d.lineno for d in getattr(statement, "decorator_list", ()))])
+
+
+def _within(position: tuple[int, int], nodes: Iterable[ast.AST]) -> bool:
+    return any(
+        (node.lineno, node.col_offset) <= position < (node.end_lineno, node.end_col_offset)
+        for node in nodes
+    )
 
 
 # ---------------------------------------------------------------- tests and what they run
@@ -120,17 +193,43 @@ class Known:
         self.data = CoverageData(str(folder / "coverage.sqlite"))
         self.data.read()
         self.seconds = json.loads((folder / "durations.json").read_text())
+        paths = sorted(self.tree.glob("sknn_scratch/**/*.py"))
+        self.sources = {str(p.relative_to(self.tree)): Source(p.read_text()) for p in paths}
+
+    def places_of(self, mutant: Mutant) -> dict[str, set[int]]:
+        """Lines, by module, that run what a mutant changes.
+
+        They are those of its statement. Of the default value of a parameter they are those of the
+        function; of a constant, those in functions, of any module, that name it; and of anything
+        else that runs when it is imported, all of the module.
+        """
+        source = self.sources[mutant.path]
+        statement = source.statement(mutant.at)
+        if isinstance(statement, ast.FunctionDef):
+            return {mutant.path: source.lines_within(statement)}
+        if any(statement.lineno in source.lines_within(each) for each in source.functions):
+            return {mutant.path: source.lines_of(statement)}
+        if isinstance(statement, ast.Assign):
+            named = {
+                node.id
+                for target in statement.targets
+                for node in ast.walk(target)
+                if isinstance(node, ast.Name)
+            }
+            found = {path: each.lines_with(named) for path, each in self.sources.items()}
+            if any(found.values()):
+                return found
+        return {
+            mutant.path: {line for each in source.functions for line in source.lines_within(each)}
+        }
 
     def tests_of(self, mutant: Mutant, most: float) -> list[str]:
-        """Tests that run a line of a mutant, fast ones first, of so many seconds in all.
-
-        A line that runs when it is imported, such as a constant, counts as one of the module.
-        """
-        contexts = self.data.contexts_by_lineno(str(self.tree / mutant.path))
-        own = {c for n in range(mutant.first, mutant.last + 1) for c in contexts.get(n, ())}
-        if not own - {""}:
-            own = {context for found in contexts.values() for context in found}
-        ids = {context.rpartition("|")[0] for context in own} & self.seconds.keys()
+        """Tests that run what a mutant changes, fast ones first, of so many seconds in all."""
+        contexts = set()
+        for path, lines in self.places_of(mutant).items():
+            found = self.data.contexts_by_lineno(str(self.tree / path))
+            contexts |= {context for line in lines for context in found.get(line, ())}
+        ids = {context.rpartition("|")[0] for context in contexts} & self.seconds.keys()
         chosen, total = [], 0.0
         for test in sorted(ids, key=self.seconds.__getitem__):
             total += self.seconds[test]
@@ -141,16 +240,6 @@ class Known:
 
 
 # ---------------------------------------------------------------- mutants
-
-
-def annotated(source: str) -> set[int]:
-    """Numbers of the lines with an annotation, or with the mark of keyword-only parameters."""
-    lines = {n for n, line in enumerate(source.splitlines(), start=1) if line.strip() == "*,"}
-    for node in ast.walk(ast.parse(source)):
-        parts = [getattr(node, "annotation", None), getattr(node, "returns", None)]
-        for part in filter(None, parts):
-            lines |= set(range(part.lineno, part.end_lineno + 1))
-    return lines
 
 
 def is_of_one_group(operator: str) -> bool:
@@ -168,7 +257,7 @@ def places(tree: Path) -> dict[tuple[str, tuple, str], list[Mutant]]:
     found: dict[tuple[str, tuple, str], list[Mutant]] = defaultdict(list)
     for path in sorted(path for pattern in MODULES for path in tree.glob(pattern)):
         module, name = get_ast_from_path(path), str(path.relative_to(tree))
-        skipped = annotated(path.read_text())
+        source = Source(path.read_text())
         for operator in sorted(operator_names()):
             if not is_of_one_group(operator) or get_operator(operator).arguments():
                 continue
@@ -178,9 +267,9 @@ def places(tree: Path) -> dict[tuple[str, tuple, str], list[Mutant]]:
                 for position in get_operator(operator)().mutation_positions(node)
             )
             for k, (start, end) in enumerate(positions):
-                if start[0] not in skipped:
+                if not source.is_skipped(start):
                     kind = operator.split("_")[0]
-                    mutant = Mutant(name, operator, k, start[0], end[0])
+                    mutant = Mutant(name, operator, k, start)
                     found[name, (start, end), kind].append(mutant)
     return found
 
@@ -281,7 +370,7 @@ def run(folder: Path, n: int, seed: int, minutes: float, most: float) -> int:
             finally:
                 write(path, source)
         counts[outcome] += 1
-        print(f"{outcome}: {mutant.path}:{mutant.first} {mutant.operator} ({len(tests)} tests)")
+        print(f"{outcome}: {mutant.path}:{mutant.at[0]} {mutant.operator} ({len(tests)} tests)")
         if outcome != "killed":
             lines = difflib.unified_diff(source.splitlines(), changed.splitlines(), n=0)
             print("\n".join(f"    {line}" for line in [*lines][3:]))

@@ -5,7 +5,15 @@ import pytest
 import scipy.sparse
 from numpy.testing import assert_allclose, assert_array_equal
 
-from sknn_scratch.network.arrays import SHORT, inner, product, short_buffers, transposed
+from sknn_scratch.network.arrays import (
+    MANY_ROWS,
+    SHORT,
+    inner,
+    product,
+    row_type,
+    short_buffers,
+    transposed,
+)
 
 
 @pytest.mark.parametrize("K", [(), (1,), (3,)])
@@ -42,3 +50,10 @@ def test_product_with_a_sparse_matrix(container):
     product(transposed(container(a)), out, back)
     assert_array_equal(out, a @ b)
     assert_allclose(back, a.T @ (a @ b))
+
+
+@pytest.mark.parametrize("n", [1, MANY_ROWS - 1, MANY_ROWS, 2**31, 2**31 + 1, 2**40])
+def test_row_type_holds_the_last_index_and_is_short_where_that_counts(n):
+    bits = np.iinfo(row_type(n)).bits
+    assert n - 1 <= np.iinfo(row_type(n)).max
+    assert bits == (32 if MANY_ROWS <= n <= 2**31 else np.iinfo(np.intp).bits)

@@ -474,6 +474,38 @@ def test_both_estimators_say_the_same_about_the_same():
     assert differ == OTHER_TEXT
 
 
+# ---------------------------------------------------------------- frozen objects
+
+
+def thawed(tree: ast.Module) -> list[str]:
+    """Dataclasses of a module that are not frozen."""
+    return [
+        cls.name
+        for cls in ast.walk(tree)
+        if isinstance(cls, ast.ClassDef)
+        for decorator in map(ast.unparse, cls.decorator_list)
+        if decorator.split("(")[0].endswith("dataclass") and "frozen=True" not in decorator
+    ]
+
+
+def test_dataclasses_are_frozen():
+    assert {name: found for name, tree in trees(PACKAGE).items() if (found := thawed(tree))} == {}
+
+
+@pytest.mark.parametrize(
+    "decorator, n",
+    [
+        ("dataclass(frozen=True, eq=False)", 0),
+        ("dataclass(frozen=False)", 1),
+        ("dataclass", 1),
+        ("dataclasses.dataclass(eq=False)", 1),
+        ("cache", 0),
+    ],
+)
+def test_a_dataclass_that_is_not_frozen_is_found(decorator, n):
+    assert thawed(ast.parse(f"@{decorator}\nclass Job: pass")) == ["Job"] * n
+
+
 # ---------------------------------------------------------------- sizes
 
 LONGEST = {ast.Module: 500, ast.ClassDef: 400, ast.FunctionDef: 60}

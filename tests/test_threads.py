@@ -270,9 +270,10 @@ def test_idle_helpers_sleep_and_keep_nothing():
     assert len(helpers()) == before
 
 
-def test_a_system_that_gives_no_threads(monkeypatch):
+@pytest.mark.parametrize("error", [RuntimeError("can't start new thread"), MemoryError()])
+def test_a_system_that_gives_no_threads(monkeypatch, error):
     def fail(thread):
-        raise RuntimeError("can't start new thread")
+        raise error
 
     monkeypatch.setattr(threading.Thread, "start", fail)
     done = []
