@@ -1,8 +1,10 @@
 """Mutation check: changes single operators and numbers in the code, and sees whether a test fails.
 
-The mutants are those of `cosmic-ray <https://cosmic-ray.readthedocs.io>`_. As there are thousands,
-a random sample is drawn: places first, all with the same probability, then one change of each. A
-mutant is tried on the tests that run its line, as ``measure`` has found out, fast ones first.
+The mutants are those of `cosmic-ray <https://cosmic-ray.readthedocs.io>`_, but for those of
+annotations and signatures, of the texts of errors and warnings, and of ``__all__``. As there are
+thousands, a random sample is drawn: places first, all with the same probability, then one change of
+each. A mutant is tried on the tests that run its statement, as ``measure`` has found out, fast ones
+first, until one fails.
 
 In the folder of the project, on Linux or macOS::
 
@@ -22,6 +24,7 @@ import json
 import math
 import os
 import random
+import resource
 import shutil
 import signal
 import sys
@@ -41,8 +44,8 @@ MODULES = (
 
 #: Tests that run it, of single numbers rather than of whole tables.
 TESTS = (
-    "arrays callbacks class_weight edges encoding ensemble estimator features fitted invariants labels "
-    "losses low_rates network partial_fit rare regularisation regressor same_numbers "
+    "arrays callbacks class_weight edges encoding ensemble estimator features fitted invariants "
+    "labels losses low_rates network partial_fit rare regularisation regressor same_numbers "
     "same_numbers_of_regression solvers sparse stack stacked_backend stored_fits streams threads "
     "validation weights"
 ).split()
@@ -64,6 +67,10 @@ GROUPS = (
     {"In", "NotIn"},
     {"UAdd", "USub", "Not", "Delete"},
 )
+
+
+#: Bytes that a process of tests may have: a mutant may ask for any amount.
+MEMORY = 6 << 30
 
 
 class Mutant(NamedTuple):
@@ -106,7 +113,7 @@ class Source:
                 if isinstance(node.exc, ast.Call) and _within(position, node.exc.args):
                     return True
             elif isinstance(node, ast.Call):
-                if ast.unparse(node.func) == "warnings.warn" and _within(position, node.args):
+                if ast.unparse(node.func) == "warn_user" and _within(position, node.args):
                     return True
             elif isinstance(node, ast.Assign):
                 if ast.unparse(node.targets[0]) == "__all__" and _within(position, [node]):
@@ -293,11 +300,12 @@ def mutated(source: str, mutant: Mutant) -> str | None:
 # ---------------------------------------------------------------- trials
 
 
-def passes(tree: Path, tests: list[str], seconds: float) -> bool:
-    """Whether tests pass, in a process of their own, which ends after so many seconds."""
+def outcome_of(tree: Path, tests: list[str], seconds: float) -> str:
+    """Run tests in a process of their own: "passed", "failed", or "no end" in so many seconds."""
     child = os.fork()
     if child == 0:
         os.setsid()  # so that what it starts ends with it
+        resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
         output = os.open(os.devnull, os.O_WRONLY)
         os.dup2(output, 1)
         os.dup2(output, 2)
@@ -325,7 +333,8 @@ def passes(tree: Path, tests: list[str], seconds: float) -> bool:
         pass
     if status is None:
         os.waitpid(child, 0)
-    return status == 0
+        return "no end"
+    return "failed" if status else "passed"
 
 
 def write(path: Path, source: str) -> None:
@@ -348,7 +357,8 @@ def run(folder: Path, n: int, seed: int, minutes: float, most: float) -> int:
     for name in COMMON:
         importlib.import_module(name)
     assert "sknn_scratch" not in sys.modules, "each process imports the package for itself"
-    counts = dict.fromkeys(("killed", "survived", "not run by a test"), 0)
+    counts = dict.fromkeys(("killed", "killed: no end", "survived", "not run by a test"), 0)
+    of = {"passed": "survived", "failed": "killed", "no end": "killed: no end"}
     began, controls = time.monotonic(), 0
     for k, mutant in enumerate(drawn(known.tree, n, seed)):
         if time.monotonic() - began > 60 * minutes:
@@ -362,24 +372,26 @@ def run(folder: Path, n: int, seed: int, minutes: float, most: float) -> int:
         outcome = "not run by a test"
         if tests and k % 10 == 0:
             controls += 1
-            assert passes(known.tree, tests, limit), f"without a change, one fails of {tests}"
+            control = outcome_of(known.tree, tests, limit)
+            assert control == "passed", f"without a change: {control}, of {tests}"
         if tests:
             try:
                 write(path, changed)
-                outcome = "survived" if passes(known.tree, tests, limit) else "killed"
+                outcome = of[outcome_of(known.tree, tests, limit)]
             finally:
                 write(path, source)
         counts[outcome] += 1
         print(f"{outcome}: {mutant.path}:{mutant.at[0]} {mutant.operator} ({len(tests)} tests)")
-        if outcome != "killed":
+        if not outcome.startswith("killed"):
             lines = difflib.unified_diff(source.splitlines(), changed.splitlines(), n=0)
             print("\n".join(f"    {line}" for line in [*lines][3:]))
         sys.stdout.flush()
     print(f"{controls} times the tests of a mutant were run without its change, and passed.")
     total = sum(counts.values())
-    low, high = interval(counts["killed"], total)
+    killed = total - counts["survived"] - counts["not run by a test"]
+    low, high = interval(killed, total)
     print(", ".join(f"{k} {name}" for name, k in counts.items()))
-    print(f"{counts['killed'] / total:.1%} killed, 95 % interval {low:.1%} to {high:.1%}")
+    print(f"{killed / total:.1%} killed, 95 % interval {low:.1%} to {high:.1%}")
     return 0
 
 

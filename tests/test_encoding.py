@@ -70,6 +70,13 @@ def test_few_values_have_a_bin_between_each():
     assert encoding.width.tolist() == [4, 1]
 
 
+def test_as_many_bins_as_gaps_between_values_have_one_between_each():
+    """However often each value comes."""
+    encoding = learn_encoding(np.array([[1.0]] * 20 + [[2], [3], [4], [100]]), None, (), 4)
+    assert encoding.start.tolist() == [1, 2, 3, 4]
+    assert encoding.width.tolist() == [1, 1, 1, 96]
+
+
 def test_a_weight_is_a_row_that_comes_again():
     weight = np.random.RandomState(0).randint(0, 4, len(X))
     weighted = learn_encoding(X, weight.astype(float), (), 4)

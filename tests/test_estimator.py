@@ -351,7 +351,8 @@ def test_verbose_prints_a_line_an_epoch_and_why_it_stopped():
     assert re.search(r"validation loss = \d\.\d{8}, validation score = \d\.\d{4}, ", epochs[0])
     assert last.startswith("Validation score did not improve")
     lines = printed(solver="lbfgs", max_iter=500, alpha=10.0)
-    assert [line.split(",")[0] for line in lines] == [f"Iteration {i + 1}" for i in range(len(lines))]
+    expected = [f"Iteration {i}" for i in range(1, len(lines) + 1)]
+    assert [line.split(",")[0] for line in lines] == expected
 
 
 @pytest.mark.parametrize("learning_rate", ["constant", "cosine"])

@@ -180,6 +180,14 @@ def test_a_constant_column_becomes_zero(value, dtype):
         assert_allclose(learn_scaling(X, weight)(X, dtype)[:, 0], 0, atol=1e-6)
 
 
+@pytest.mark.parametrize("value", [1.0, 7.0, -1e9, 1e30])
+def test_values_two_steps_of_the_type_apart_are_one_value_and_four_are_not(value):
+    step = np.spacing(abs(value))
+    for steps, scale in ((2, 1.0), (4, 4 * step * (2 / 3) ** 0.5)):
+        X = value + steps * step * np.array([[-1.0], [0], [1]] * 9)
+        assert_allclose(learn_scaling(X, None).scale, scale, rtol=1e-12)
+
+
 @pytest.mark.parametrize("sparse", [False, True])
 @pytest.mark.parametrize("size", [1e-300, 1e9, 1e30, 1e300, 1.7e308])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -17,6 +17,7 @@ from sknn_scratch.training.loop import Stack, train
 from sknn_scratch.training.schedules import Schedule
 from sknn_scratch.training.solvers import SGD, Adam
 from sknn_scratch.training.stopping import NoImprovement
+from sknn_scratch.training.trainer import train_all
 
 
 def sources_of(state):
@@ -326,3 +327,9 @@ def test_weight_decay_shrinks_weights_and_not_biases():
     expected = job.start.theta.copy()
     expected[:20] *= (1 - lr * decay) ** steps
     assert_allclose(result.theta, expected, rtol=1e-12)
+
+
+def test_a_stack_that_ends_early_does_not_keep_the_others_from_training():
+    rng = np.random.RandomState(0)
+    jobs = [make_job(rng, sizes=(3, n, 2), callbacks=[lambda epoch: True]) for n in (4, 5)]
+    assert [result.stop_reason for result in train_all(jobs)] == ["callback"] * 2
