@@ -44,10 +44,10 @@ MODULES = (
 
 #: Tests that run it, of single numbers rather than of whole tables.
 TESTS = (
-    "arrays callbacks class_weight edges encoding ensemble estimator features fitted invariants "
-    "labels losses low_rates network partial_fit rare regularisation regressor same_numbers "
-    "same_numbers_of_regression solvers sparse stack stacked_backend stored_fits streams threads "
-    "validation weights"
+    "arrays callbacks class_weight edges encoding ensemble estimator features fitted frames "
+    "invariants labels losses low_rates network partial_fit rare regressor regularisation "
+    "same_numbers same_numbers_of_regression solvers sparse stack stacked_backend stored_fits "
+    "streams threads validation weights"
 ).split()
 
 #: What tests import besides the package: loaded once, before processes are forked.
