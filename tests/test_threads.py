@@ -22,7 +22,8 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from sknn_scratch import ScratchMLPClassifier, ScratchMLPRegressor
 from sknn_scratch.network import losses
 from sknn_scratch.network.activations import ACTIVATIONS, Activation
-from sknn_scratch.network.layers import Architecture, n_params
+from sknn_scratch.network.initialisation import initialise_by_data
+from sknn_scratch.network.layers import Architecture, Layer, n_params
 from sknn_scratch.network.model import Network
 from sknn_scratch.network.threads import NEVER_SHARED, in_blocks, one_thread_for
 from sknn_scratch.training import cutting
@@ -173,6 +174,24 @@ def test_predicting_limits_its_own_threads_only(two_threads, monkeypatch):
     network.hidden_activations(np.zeros((2000, 3)))
     network.hidden_activations(np.zeros((1, 3)))
     assert seen == [1, 2, 1, 2]
+    assert blas_threads() == 2
+    architecture = Architecture((100, 100, 1), "looking", "logistic", "log_loss")
+    network = Network.from_theta(architecture, np.zeros(n_params(architecture.sizes)))
+    network.outputs(np.zeros((1, 100)))  # one row, but of many weights
+    assert seen.pop() == 1
+
+
+def test_initialising_by_the_data_limits_blas(two_threads):
+    seen = []
+
+    class Looking(np.random.RandomState):
+        def standard_cauchy(self, size):
+            seen.append(blas_threads())
+            return super().standard_cauchy(size)
+
+    layer = Layer(np.ones((20, 30)), np.zeros((1, 30)))
+    initialise_by_data(layer, np.random.RandomState(0).normal(size=(99, 20)), None, Looking(0))
+    assert seen == [1]
     assert blas_threads() == 2
 
 
