@@ -29,8 +29,9 @@ import shutil
 import signal
 import sys
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -48,13 +49,6 @@ TESTS = (
     "invariants labels losses low_rates network partial_fit rare regressor regularisation "
     "same_numbers same_numbers_of_regression solvers sparse stack stacked_backend stored_fits "
     "streams threads validation weights"
-).split()
-
-#: What tests import besides the package: loaded once, before processes are forked.
-COMMON = (
-    "joblib numpy.testing pandas pytest scipy.sparse scipy.optimize sklearn.base "
-    "sklearn.datasets sklearn.ensemble sklearn.model_selection sklearn.neural_network "
-    "sklearn.pipeline sklearn.preprocessing threadpoolctl"
 ).split()
 
 #: An operator becomes another of its group. Across groups most changes are errors of types, which
@@ -197,11 +191,20 @@ class Known:
         from coverage import CoverageData
 
         self.tree = (folder / "tree").resolve()
-        self.data = CoverageData(str(folder / "coverage.sqlite"))
-        self.data.read()
-        self.seconds = json.loads((folder / "durations.json").read_text())
+        data = CoverageData(str(folder / "coverage.sqlite"))
+        data.read()
+        self.seconds: dict[str, float] = json.loads((folder / "durations.json").read_text())
         paths = sorted(self.tree.glob("sknn_scratch/**/*.py"))
         self.sources = {str(p.relative_to(self.tree)): Source(p.read_text()) for p in paths}
+        self.tests: dict[str, dict[int, list[str]]] = {}
+        """Tests that run a line, by module and number."""
+        self.breadth: Counter[str] = Counter()
+        """How many lines a test runs."""
+        for path in self.sources:
+            lines = data.contexts_by_lineno(str(self.tree / path))
+            ids = {n: {each.rpartition("|")[0] for each in found} for n, found in lines.items()}
+            self.tests[path] = {n: sorted(each & self.seconds.keys()) for n, each in ids.items()}
+            self.breadth.update(test for each in self.tests[path].values() for test in each)
 
     def places_of(self, mutant: Mutant) -> dict[str, set[int]]:
         """Lines, by module, that run what a mutant changes.
@@ -230,20 +233,27 @@ class Known:
             mutant.path: {line for each in source.functions for line in source.lines_within(each)}
         }
 
-    def tests_of(self, mutant: Mutant, most: float) -> list[str]:
-        """Tests that run what a mutant changes, fast ones first, of so many seconds in all."""
-        contexts = set()
+    def tests_of(self, mutant: Mutant, most: float) -> list[list[str]]:
+        """Tests that run what a mutant changes, of so many seconds in all, in two rounds.
+
+        Half of the time is for those that run the fewest lines, which tend to be about this one.
+        Their files come first, as to collect tests of many files takes longer than to run them.
+        """
+        found: set[str] = set()
         for path, lines in self.places_of(mutant).items():
-            found = self.data.contexts_by_lineno(str(self.tree / path))
-            contexts |= {context for line in lines for context in found.get(line, ())}
-        ids = {context.rpartition("|")[0] for context in contexts} & self.seconds.keys()
-        chosen, total = [], 0.0
-        for test in sorted(ids, key=self.seconds.__getitem__):
-            total += self.seconds[test]
-            if total > most:
-                break
-            chosen.append(test)
-        return chosen
+            found.update(*(self.tests[path].get(line, ()) for line in lines))
+        chosen: dict[str, float] = {}
+        for rank, share in ((self.breadth, most / 2), (self.seconds, most)):
+            for test in sorted(found - chosen.keys(), key=rank.__getitem__):
+                if sum(chosen.values()) + self.seconds[test] > share:
+                    break
+                chosen[test] = self.seconds[test]
+        ranked = sorted(chosen, key=self.breadth.__getitem__)
+        first = {test.partition("::")[0] for test in ranked[:5]}
+        rounds: dict[bool, list[str]] = {True: [], False: []}
+        for test in sorted(chosen, key=chosen.__getitem__):
+            rounds[test.partition("::")[0] in first].append(test)
+        return [tests for tests in rounds.values() if tests]
 
 
 # ---------------------------------------------------------------- mutants
@@ -300,10 +310,21 @@ def mutated(source: str, mutant: Mutant) -> str | None:
 # ---------------------------------------------------------------- trials
 
 
-def outcome_of(tree: Path, tests: list[str], seconds: float) -> str:
+def outcome_of(known: Known, rounds: list[list[str]]) -> str:
+    """Run tests until one fails: "passed", "failed", or "no end"."""
+    outcome = "passed"
+    for tests in rounds:
+        if outcome == "passed":
+            limit = 60 + 5 * sum(known.seconds[test] for test in tests)
+            outcome = outcome_of_round(known.tree, tests, limit)
+    return outcome
+
+
+def outcome_of_round(tree: Path, tests: list[str], seconds: float) -> str:
     """Run tests in a process of their own: "passed", "failed", or "no end" in so many seconds."""
     child = os.fork()
     if child == 0:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         os.setsid()  # so that what it starts ends with it
         resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
         output = os.open(os.devnull, os.O_WRONLY)
@@ -337,6 +358,26 @@ def outcome_of(tree: Path, tests: list[str], seconds: float) -> str:
     return "failed" if status else "passed"
 
 
+def preload(tree: Path) -> None:
+    """Import what the package and its tests import from elsewhere, once for all processes.
+
+    But hypothesis, as pytest wants to import its plugins itself.
+    """
+    tests = [tree / "tests" / f"test_{name}.py" for name in TESTS]
+    left = {path.stem for path in (tree / "tests").glob("*.py")} | {"sknn_scratch", "hypothesis"}
+    for path in [*tree.glob("sknn_scratch/**/*.py"), *tests]:
+        for node in ast.parse(path.read_text()).body:
+            names = [alias.name for alias in getattr(node, "names", ())]
+            if isinstance(node, ast.ImportFrom):
+                names = [node.module]
+            elif not isinstance(node, ast.Import):
+                continue
+            for name in names:
+                if name.split(".")[0] not in left:
+                    with suppress(ImportError):  # of another version
+                        importlib.import_module(name)
+
+
 def write(path: Path, source: str) -> None:
     """Write a module, with a time of its own: Python knows by it, in seconds, what it compiled."""
     write.second = max(getattr(write, "second", 0) + 1, int(time.time()))
@@ -354,8 +395,8 @@ def interval(k: int, n: int) -> tuple[float, float]:
 def run(folder: Path, n: int, seed: int, minutes: float, most: float) -> int:
     """Try mutants; print survivors and the sum."""
     known = Known(folder)
-    for name in COMMON:
-        importlib.import_module(name)
+    preload(known.tree)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the copy is left as it was
     assert "sknn_scratch" not in sys.modules, "each process imports the package for itself"
     counts = dict.fromkeys(("killed", "killed: no end", "survived", "not run by a test"), 0)
     of = {"passed": "survived", "failed": "killed", "no end": "killed: no end"}
@@ -364,24 +405,24 @@ def run(folder: Path, n: int, seed: int, minutes: float, most: float) -> int:
         if time.monotonic() - began > 60 * minutes:
             print("The time is over.")
             break
-        path, tests = known.tree / mutant.path, known.tests_of(mutant, most)
+        path, rounds = known.tree / mutant.path, known.tests_of(mutant, most)
         source = path.read_text()
         changed = mutated(source, mutant)
         assert changed is not None and changed != source, mutant
-        limit = 20 + 5 * sum(known.seconds[test] for test in tests)
         outcome = "not run by a test"
-        if tests and k % 10 == 0:
+        if rounds and k % 40 == 0:
             controls += 1
-            control = outcome_of(known.tree, tests, limit)
-            assert control == "passed", f"without a change: {control}, of {tests}"
-        if tests:
+            control = outcome_of(known, rounds)
+            assert control == "passed", f"without a change: {control}, of {rounds}"
+        if rounds:
             try:
                 write(path, changed)
-                outcome = of[outcome_of(known.tree, tests, limit)]
+                outcome = of[outcome_of(known, rounds)]
             finally:
                 write(path, source)
         counts[outcome] += 1
-        print(f"{outcome}: {mutant.path}:{mutant.at[0]} {mutant.operator} ({len(tests)} tests)")
+        n_tests = sum(map(len, rounds))
+        print(f"{outcome}: {mutant.path}:{mutant.at[0]} {mutant.operator} ({n_tests} tests)")
         if not outcome.startswith("killed"):
             lines = difflib.unified_diff(source.splitlines(), changed.splitlines(), n=0)
             print("\n".join(f"    {line}" for line in [*lines][3:]))
