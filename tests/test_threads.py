@@ -614,6 +614,44 @@ def test_a_fork_in_the_middle_of_a_fit():
             thread.join()
 
 
+def blas_threads_in_a_fork():
+    """How many threads BLAS has in a process that is forked here."""
+    ours, theirs = multiprocessing.get_context("fork").Pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            theirs.send(blas_threads())
+        finally:
+            os._exit(0)
+    found = ours.recv() if ours.poll(60) else None
+    os.waitpid(child, 0)
+    return found
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+def test_a_fork_is_limited_by_the_thread_that_came_along_alone(two_threads):
+    with one_thread_for(NEVER_SHARED + 1):
+        assert blas_threads_in_a_fork() == 1
+    entered, left = threading.Event(), threading.Event()
+
+    def limited():
+        with one_thread_for(NEVER_SHARED + 1):
+            entered.set()
+            assert left.wait(120)
+
+    thread = threading.Thread(target=limited)
+    thread.start()
+    try:
+        assert entered.wait(30)
+        assert blas_threads() == 1
+        assert blas_threads_in_a_fork() == 2
+    finally:
+        left.set()
+        thread.join()
+    assert blas_threads_in_a_fork() == 2
+
+
 @pytest.mark.xdist_group("processes")
 @pytest.mark.parametrize("backend", ["loky", "threading"])
 def test_in_workers_of_joblib(backend):
