@@ -399,21 +399,25 @@ def test_blocks_train_as_the_whole_does(monkeypatch, activation, loss, output):
     assert_alike(*trained_whole_and_cut(monkeypatch, make_jobs))
 
 
+@pytest.mark.parametrize("n_networks", [1, 2])
 @pytest.mark.parametrize("solver", [Adam(), SGD(), SGD(nesterovs_momentum=False)], ids=str)
-def test_a_step_in_blocks_is_the_same_to_the_bit(monkeypatch, solver):
+def test_a_step_in_blocks_is_the_same_to_the_bit(monkeypatch, solver, n_networks):
+    """Of one network; a stack takes its steps at once, however many parameters it has."""
+
     def make_jobs():
-        return [
-            make_job(np.random.RandomState(3), sizes=(4, 9, 2), solver=solver, weight_decay=0.5)
-        ]
+        rng = np.random.RandomState(3)
+        settings = {"sizes": (4, 9, 2), "solver": solver, "weight_decay": 0.5}
+        return [make_job(rng, **settings) for _ in range(n_networks)]
 
     whole = train(make_jobs())
     monkeypatch.setattr(cutting, "MANY_PARAMETERS", 1)
     monkeypatch.setattr(cutting, "PARAMETERS_OF_BLOCK", 7)
     with threads(2):
         cut = train(make_jobs())
-    assert_array_equal(whole[0].theta, cut[0].theta)
-    for name, array in whole[0].solver.items():
-        assert_array_equal(array, cut[0].solver[name])
+    for a, b in zip(whole, cut, strict=True):
+        assert_array_equal(a.theta, b.theta)
+        for name, array in a.solver.items():
+            assert_array_equal(array, b.solver[name])
 
 
 def test_lbfgs_in_blocks_searches_as_the_whole_does(monkeypatch):
