@@ -14,6 +14,7 @@ from sklearn.datasets import load_breast_cancer, load_wine
 from sklearn.preprocessing import StandardScaler
 
 from sknn_scratch import ScratchMLPClassifier
+from sknn_scratch.network import features
 from sknn_scratch.network.features import FeatureMap, learn_scaling
 
 WINE, KINDS = load_wine(return_X_y=True)
@@ -186,6 +187,21 @@ def test_values_two_steps_of_the_type_apart_are_one_value_and_four_are_not(value
     for steps, scale in ((2, 1.0), (4, 4 * step * (2 / 3) ** 0.5)):
         X = value + steps * step * np.array([[-1.0], [0], [1]] * 9)
         assert_allclose(learn_scaling(X, None).scale, scale, rtol=1e-12)
+
+
+def test_columns_are_measured_some_at_a_time(monkeypatch):
+    """So many that their copy takes little memory."""
+    seen = []
+
+    def looking(block):
+        seen.append(block.shape)
+        return np.array(block, order="C")
+
+    monkeypatch.setattr(features, "MEASURED_AT_ONCE", 1000)
+    monkeypatch.setattr(np, "ascontiguousarray", looking)
+    learn_scaling(np.random.RandomState(0).normal(size=(100, 200)), None)
+    assert sum(columns for columns, _ in seen) == 200
+    assert max(columns * rows for columns, rows in seen) == 1000
 
 
 @pytest.mark.parametrize("sparse", [False, True])
