@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sknn_scratch import ScratchMLPClassifier
 from sknn_scratch.network import features
-from sknn_scratch.network.features import FeatureMap, learn_scaling
+from sknn_scratch.network.features import FeatureMap, learn_features, learn_scaling
 
 WINE, KINDS = load_wine(return_X_y=True)
 TEST = np.arange(len(KINDS)) % 3 == 0
@@ -351,6 +351,15 @@ def test_the_unit_of_weights_and_the_order_of_rows_make_no_difference(unit, cont
         assert_allclose(found.scale, expected.scale, rtol=1e-9)
     equal = learn_scaling(container(X), np.full(40, unit))
     assert_allclose(equal.mean, learn_scaling(X, None).mean, rtol=1e-9)
+
+
+def test_rows_of_weight_zero_have_no_say_in_the_inputs_for_gaps():
+    X, weight = table(300), np.ones(300)
+    X[:30, 1] = X[250:, 2] = np.nan
+    weight[250:] = 0
+    expected = learn_features(X[:250], None, {})(X, np.float64)
+    assert expected.shape[1] == X.shape[1] + 1
+    assert_array_equal(learn_features(X, weight, {})(X, np.float64), expected)
 
 
 def test_a_sparse_table_is_centred_too_if_a_dense_one_was():
