@@ -175,6 +175,17 @@ def test_activation_and_its_derivative(name, dtype, size):
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
+def test_a_unit_starts_where_it_works(name):
+    """Where its slope makes up for its scale. Half of rectified units are zero (He et al. 2015)."""
+    gain, f, h = ACTIVATIONS[name].gain, FORMULAS[name], 1e-6
+    if name == "relu":
+        z = np.random.RandomState(0).normal(size=100_000)
+        assert np.mean(f(gain * z) ** 2) == pytest.approx(1, rel=0.02)
+    else:
+        assert gain * (f(h) - f(-h)) / (2 * h) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("size", [5, 2000])
 def test_activations_are_finite_far_out(name, dtype, size):
