@@ -10,7 +10,7 @@ In the folder of the project, on Linux or macOS::
 
     python -m pip install -e ".[test,mutation]"
     python tests/mutants.py measure mutation
-    python tests/mutants.py run mutation --sample 150
+    python tests/mutants.py run mutation --sample 160
 
 ``measure`` copies the project into the folder and runs the tests of ``MODULES``; ``run`` changes
 that copy, and prints each mutant when it is done, survivors with their change, and the sum.
@@ -444,10 +444,10 @@ def main() -> int:
     second = commands.add_parser("run", help=run.__doc__)
     for command in (first, second):
         command.add_argument("folder", type=Path, help="where the copy and the measurements are")
-    second.add_argument("--sample", type=int, default=150, help="mutants to draw")
+    second.add_argument("--sample", type=int, default=160, help="mutants to draw")
     second.add_argument("--seed", type=int, default=0)
     second.add_argument("--minutes", type=float, default=40, help="time after which none begins")
-    second.add_argument("--most", type=float, default=30, help="seconds of tests per mutant")
+    second.add_argument("--most", type=float, default=10, help="seconds of tests per mutant")
     given = parser.parse_args()
     if given.command == "measure":
         return measure(given.folder.resolve())
