@@ -448,7 +448,7 @@ def test_the_picture_of_speed_shows_what_the_pages_say(monkeypatch):
     names = ("time_to_accuracy", "search_speed")
     pages = [(BENCHMARKS / f"{name}.md").read_text(encoding="utf-8") for name in names]
     # The judges are columns that the script does not read.
-    ratios = ("MLPClassifier() / ours", "ours in processes / stacked")
+    ratios = ("MLPClassifier() / ours", "MLPClassifier / stacked")
     for ax, page, ratio in zip(picture.draw(*pages).axes, pages, ratios, strict=True):
         table = [line.split("|") for line in page.splitlines() if line.startswith("| ")]
         column = [cell.strip() for cell in table[0]].index(ratio)

@@ -45,21 +45,20 @@ def search(page: str) -> tuple[list[str], dict[str, np.ndarray]]:
     columns = [k for k, name in enumerate(head) if name.endswith(", s")]
     seconds = read_seconds(rows, columns)
     names = [head[k].removesuffix(", s") for k in columns]
-    labels = [f"{row[0].split(',')[0]}, {row[1]} processes" for row in rows]
+    labels = [f"{row[0]},\n{row[1]} processes" for row in rows]
     return labels, dict(zip(names, seconds, strict=True))
 
 
 def draw_row(ax: plt.Axes, title: str, labels: list[str], seconds: dict[str, np.ndarray]) -> None:
-    """Draw a row for each label: a sign for each contender, and the line between them."""
+    """Draw a row for each label: a sign for each contender, the slowest first, and a line."""
     y = np.arange(len(labels))[::-1]
     values = np.array(list(seconds.values()))
     ax.hlines(y, values.min(0), values.max(0), color=_palette.MUTED[0], alpha=0.4, linewidth=2)
     for (name, x), color, marker in zip(seconds.items(), COLORS, MARKERS, strict=False):
         ax.scatter(x, y, s=46, color=color, marker=marker, label=name, zorder=3)
-    if len(seconds) == 2:
-        for row, (slow, fast) in zip(y, values.T, strict=True):
-            ratio = f"{slow / fast:.1f} times"
-            ax.annotate(ratio, (max(slow, fast), row), (9, -3), textcoords="offset points")
+    for row, (slow, *_, fast) in zip(y, values.T, strict=True):
+        ratio = f"{slow / fast:.1f} times"
+        ax.annotate(ratio, (max(slow, fast), row), (9, -3), textcoords="offset points")
     ax.set(xscale="log", title=title, xlabel="seconds", ylim=(-0.6, len(labels) - 0.3))
     ax.set_xlim(values.min() / 1.3, values.max() * 3)  # with room for the words on the right
     ax.xaxis.set_major_formatter("{x:g}")
@@ -75,7 +74,7 @@ def draw(training: str, searches: str) -> plt.Figure:
     """Draw both pages."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.4), layout="constrained")
     draw_row(left, "A training", *time_to_accuracy(training))
-    draw_row(right, "A search over 24 candidates", *search(searches))
+    draw_row(right, "A search", *search(searches))
     return figure
 
 
