@@ -551,3 +551,16 @@ def test_lbfgs_prints_the_score_of_each_iteration(capsys):
     printed = re.findall(r"validation loss = ([0-9.]+), validation score", capsys.readouterr().out)
     assert printed == [f"{loss:.8f}" for loss in clf.validation_loss_curve_]
     assert len(set(printed)) == 6
+
+
+def test_a_scorer_that_divides_by_zero_is_refused_and_nothing_else():
+    X, y = np.arange(8.0)[:, None], np.arange(8) % 2
+
+    def scorer(estimator, X, y):
+        return float(np.divide(-1.0, np.zeros(1))[0])
+
+    clf = ScratchMLPClassifier(3, max_iter=1, scoring=scorer)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(ValueError, match=r"returned -inf on the validation rows"):
+            clf.fit(X, y, X_val=X, y_val=y)

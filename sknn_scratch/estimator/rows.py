@@ -246,7 +246,8 @@ def _score_by_scorer(
     def score(theta: NDArray, z: NDArray, loss: float) -> float:
         probe.network_ = Network.from_theta(architecture, theta, features)
         try:
-            value = scorer(probe, X, y, **weights)
+            with np.errstate(divide="ignore", invalid="ignore"):  # such values are refused below
+                value = scorer(probe, X, y, **weights)
         except AttributeError as error:  # such as of a scorer that needs probabilities
             if not isinstance(estimator.scoring, str):
                 raise
