@@ -303,6 +303,15 @@ def test_a_penalty_that_overflows():
             model.fit(X * 1e-3, MOONS)
 
 
+@pytest.mark.parametrize("alpha", [3.4028235677973366e38, 1e300])
+def test_a_penalty_beyond_single_precision(alpha):
+    model = make(ScratchMLPClassifier, alpha=alpha, dtype="float32")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(ValueError, match=r"Training overflowed in epoch 1 .*ower alpha"):
+            model.fit([[0.0], [1.0]], [0, 1])
+
+
 @networks
 def test_ten_hidden_layers(estimator):
     model = make(estimator, hidden_layer_sizes=(20,) * 10)

@@ -178,5 +178,9 @@ class Objective:
 
 
 def per_network(numbers: Sequence[float], theta: NDArray) -> NDArray:
-    """Lay out numbers of K networks, (K, 1), in the dtype of their theta, (K, n_params)."""
-    return np.array(numbers, dtype=theta.dtype).reshape(*theta.shape[:-1], 1)
+    """Lay out numbers of K networks, (K, 1), in the dtype of their theta, (K, n_params).
+
+    What is too large for it becomes infinite, with which training says that it overflows.
+    """
+    with np.errstate(over="ignore"):
+        return np.array(numbers, dtype=theta.dtype).reshape(*theta.shape[:-1], 1)
