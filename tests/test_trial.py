@@ -47,8 +47,9 @@ def trials(monkeypatch):
     made = []
 
     def noted(*args):
-        made.append(trial_of(*args))
-        return made[-1]
+        job, progress = trial_of(*args)
+        made.append(job)
+        return job, progress
 
     trial_of = trial._trial
     monkeypatch.setattr(trial, "_trial", noted)
@@ -182,7 +183,7 @@ def test_losses_of_rows_are_those_of_each_alone(key, weighted):
     assert_allclose(found, each if weight is None else weight[:, 0] * each, rtol=1e-12)
 
 
-def test_its_score_is_that_of_a_paired_test(trials):
+def test_its_lead_is_that_of_a_paired_test(trials):
     A, a = load_digits(return_X_y=True)
     net().fit(A, a)
     progress = trials[0].hold_out
@@ -190,7 +191,7 @@ def test_its_score_is_that_of_a_paired_test(trials):
     assert len(losses) == trials[0].max_iter
     half = len(losses) // 2
     progress.losses.pop()
-    _, score = progress(trials[0].start.theta)  # as if the last epoch had unlearnt all
+    progress(trials[0].start.theta)  # as if the last epoch had unlearnt all
     losses = np.array(progress.losses)
     test = ttest_rel(losses[:half].mean(axis=0), losses[half:].mean(axis=0))
-    assert_allclose(score, test.statistic * math.sqrt(n / (n - 1)), rtol=1e-4)
+    assert_allclose(progress.lead(), test.statistic * math.sqrt(n / (n - 1)), rtol=1e-4)

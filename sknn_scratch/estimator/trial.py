@@ -33,7 +33,7 @@ CLEARLY = 2.0
 
 @dataclass(frozen=True, eq=False)
 class Progress:
-    """Hold-out of a trial, whose score is by how many standard errors the later half is better."""
+    """Hold-out of a trial, which keeps what its rows lose."""
 
     job: TrainingJob
     """Job of the fit."""
@@ -43,18 +43,21 @@ class Progress:
     """Loss of each of them after each epoch so far, (n,) each."""
 
     def __call__(self, theta: NDArray) -> tuple[float, float]:
-        """Note the losses of the network with parameters theta; return their mean and the score."""
+        """Note the losses of the network with parameters theta; return their mean, and minus it."""
         job, rows = self.job, self.rows
         z = Network.from_theta(job.architecture, theta).outputs(job.X, rows)
         weight = None if job.sample_weight is None else job.sample_weight[rows]
         row = LOSSES[job.architecture.loss, job.architecture.output]
         self.losses.append(losses_of_rows(row, z, job.Y[rows], weight, job.guard))
-        loss, half = float(self.losses[-1].mean()), len(self.losses) // 2
-        if not half:
-            return loss, 0.0
+        loss = float(self.losses[-1].mean())
+        return loss, -loss
+
+    def lead(self) -> float:
+        """Compute by how many standard errors the later half of the epochs is better."""
+        half = len(self.losses) // 2
         gain = np.mean(self.losses[:half], axis=0) - np.mean(self.losses[half:], axis=0)
         error = float(gain.std()) / math.sqrt(len(gain))
-        return loss, float(gain.mean()) / error if error > 0 else 0.0
+        return float(gain.mean()) / error if error > 0 else 0.0
 
 
 def after_trials(fits: Sequence[tuple[Task, Seen, Fit]]) -> list[Fit]:
@@ -69,21 +72,25 @@ def after_trials(fits: Sequence[tuple[Task, Seen, Fit]]) -> list[Fit]:
         k: _trial(task, seen, fit) for k, (task, seen, fit) in enumerate(fits) if fit.plan.tries
     }
     found = [fit for _, _, fit in fits]
-    results = train_all([*trials.values()]) if trials else []
-    for k, result in zip(trials, results, strict=True):
+    results = train_all([job for job, _ in trials.values()]) if trials else []
+    for (k, (_, progress)), result in zip(trials.items(), results, strict=True):
         if result is None or result.stop_reason == "interrupted":
             raise KeyboardInterrupt
-        if result.stop_reason == "max_iter" and result.scores[-1] < CLEARLY:
+        if result.stop_reason == "max_iter" and progress.lead() < CLEARLY:
             found[k] = found[k]._replace(job=replace(found[k].job, max_iter=result.n_iter))
     return found
 
 
-def _trial(task: Task, seen: Seen, fit: Fit) -> TrainingJob:
-    """Make the job of a trial. It draws from copies, so that the fit itself draws as without it."""
+def _trial(task: Task, seen: Seen, fit: Fit) -> tuple[TrainingJob, Progress]:
+    """Make the job of a trial, and what follows it.
+
+    It draws from copies, so that the fit itself draws as without it.
+    """
     job, start, rng = fit.job, fit.job.start, deepcopy(fit.rng)
     parts, weight = set_aside(seen.rows, task, HELD_OUT, rng), seen.rows.table.sample_weight
     rows, held_out = (part if weight is None else part[weight[part] > 0] for part in parts)
-    return replace(
+    progress = Progress(job, held_out)
+    trial = replace(
         job,
         rows=rows,
         start=replace(start, rng=rng, dropout_rng=deepcopy(start.dropout_rng)),
@@ -91,6 +98,7 @@ def _trial(task: Task, seen: Seen, fit: Fit) -> TrainingJob:
         batch_size=equal_batches(len(rows)),
         max_iter=math.ceil(TRIED * job.max_iter),
         measures_noise=False,
-        hold_out=Progress(job, held_out),
+        hold_out=progress,
         callbacks=(),
     )
+    return trial, progress
