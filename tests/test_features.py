@@ -97,6 +97,7 @@ KINDS_OF_COLUMNS = {
     "few counts": lambda rng, n: rng.poisson(0.5, n),
     "many counts": lambda rng, n: rng.poisson(3, n),
     "zeros and ones": lambda rng, n: rng.randint(2, size=n),
+    "zeros and minus ones": lambda rng, n: -rng.binomial(1, 0.8, n),
     "zeros and others": lambda rng, n: rng.binomial(1, 0.5, n) * rng.normal(size=n),
     "one value prevails": lambda rng, n: np.where(rng.rand(n) < 0.7, 8, rng.normal(size=n)),
     "constant": lambda rng, n: np.full(n, rng.choice([0, 1, 7.5])),
