@@ -4,6 +4,7 @@ Judges: fits with the number of epochs given, losses of rows one by one, and Sci
 """
 
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array
 from scipy.special import expit
 from scipy.stats import ttest_rel
-from sklearn.datasets import load_digits
+from sklearn.datasets import load_digits, make_moons
 from sklearn.model_selection import GridSearchCV
 
 from sknn_scratch import ScratchMLPClassifier, ScratchMLPEnsembleClassifier, ScratchMLPRegressor
@@ -153,6 +154,43 @@ def test_it_learns_from_four_fifths_of_the_rows_that_count(trials):
     rows, held_out = job.rows, job.hold_out.rows
     assert_array_equal(np.sort(np.concatenate([rows, held_out])), np.arange(50, 600))
     assert 0.17 < len(held_out) / 550 < 0.23
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_rows_of_weight_zero_are_absent(seed):
+    rng = np.random.RandomState(seed)
+    X, y = noisy(800, seed)
+    live = rng.permutation(800) < 500
+    settings = {"random_state": seed, "dtype": "float64"}
+    weighted = net(**settings).fit(X[:, :6], y, sample_weight=live.astype(float))
+    without = net(**settings).fit(X[live, :6], y[live])
+    assert weighted.n_iter_ == without.n_iter_
+    assert_allclose(weighted.loss_curve_, without.loss_curve_, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "size"),
+    [("auto", 60), (16, 16), (100, 100), (480, 480), (600, 480), ("at_most_200", 200)],
+)
+def test_its_batches_have_the_size_that_was_chosen(chosen, size, trials):
+    net(batch_size=chosen).fit(X, Y)
+    assert trials[0].batch_size == size
+
+
+def test_a_full_batch_gets_all_of_the_epochs_that_it_needs():
+    A, a = make_moons(1000, noise=0.25, random_state=1)
+    B, b = make_moons(2000, noise=0.25, random_state=2)
+    clf = net(batch_size=1000).fit(A, a)
+    assert clf.n_iter_ == 250
+    assert clf.score(B, b) > 0.92
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_losses_whose_squares_overflow_are_no_matter():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        clf = net(hidden_layer_sizes=20, learning_rate_init=1e30).fit(X, Y)
+    assert np.isfinite(clf.loss_)
 
 
 def test_interrupted_in_a_trial_nothing_is_learnt(monkeypatch):

@@ -237,7 +237,7 @@ class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
             check_alike(table.X, held_out.X)
         seen = see(fitted, fitted._task, table, held_out, mode)
         fit = plan_fit(fitted, fitted._task, seen, mode)
-        [fit] = after_trials([(fitted._task, seen, fit)])
+        [fit] = after_trials([(fitted, fitted._task, fit)])
         followed = None
         if context is not None:
             metadata = None if sample_weight is None else {"sample_weight": sample_weight}

@@ -225,13 +225,13 @@ class ScratchMLPEnsembleClassifier(ClassifierMixin, BaseEstimator):
             check_alike(table.X, held_out.X)
         views = self._views(one, table, held_out)
         members: list[ScratchMLPClassifier] = []
-        planned: list[tuple[Task, Seen, Fit]] = []
+        planned: list[tuple[ScratchMLPClassifier, Task, Fit]] = []
         for k in range(self.n_networks):
             member, seen = views[k % len(views)]
             seed = rng.randint(np.iinfo(np.int32).max)
             member = member._with({**vars(member), "random_state": seed})
             members.append(member)
-            planned.append((member._task, seen, plan_fit(member, member._task, seen, mode)))
+            planned.append((member, member._task, plan_fit(member, member._task, seen, mode)))
         fits = after_trials(planned)
         results = train_all([fit.job for fit in fits])
         begun = [

@@ -142,7 +142,7 @@ def make_plan(
         Learning rate of Adam that suits the task.
     """
     hidden = sizes[1:-1]
-    batch_size = _batch_size(parameters.batch_size, n)
+    batch_size = batch_size_for(parameters.batch_size, n)
     max_iter = 1 if mode.partial else _epochs(parameters, n, batch_size, hidden, base_rate)
     # A fit that continues another is no short run: it has had updates before.
     planned = math.inf if mode.again or mode.partial else max_iter * math.ceil(n / batch_size)
@@ -225,7 +225,8 @@ def stops_early(parameters: Any, n: int, *, has_validation: bool) -> bool:
     return bool(parameters.early_stopping)
 
 
-def _batch_size(batch_size: int | str, n: int) -> int:
+def batch_size_for(batch_size: int | str, n: int) -> int:
+    """Choose the number of rows in a batch, given the parameter and the rows to learn from."""
     if batch_size == "auto":
         return equal_batches(n)
     if isinstance(batch_size, str):

@@ -134,7 +134,7 @@ def set_aside(
         )
     # No rows at all cannot be stratified.
     stratified = task.stratify(rows.targets) if n_validation > 0 else None
-    train, validation = _split(n, n_validation, stratified, rng)
+    train, validation = split(n, n_validation, stratified, rng)
     # A class cannot be learnt from a row of weight zero.
     live = [part if weight is None else part[(weight > 0)[part]] for part in (train, validation)]
     if len(kept := task.rows_to_keep(y, *live)):
@@ -153,7 +153,7 @@ def set_aside(
     return train, validation
 
 
-def _split(
+def split(
     n: int, n_validation: int, positive: NDArray | None, rng: np.random.RandomState
 ) -> tuple[NDArray, NDArray]:
     """Split the indices of n rows at random, stratified if it is given which are positive.

@@ -10,13 +10,14 @@ import math
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sknn_scratch.estimator.fitting import Fit, Seen
-from sknn_scratch.estimator.plan import equal_batches
-from sknn_scratch.estimator.rows import set_aside
+from sknn_scratch.estimator.fitting import Fit
+from sknn_scratch.estimator.plan import batch_size_for
+from sknn_scratch.estimator.rows import split
 from sknn_scratch.estimator.task import Task
 from sknn_scratch.network.losses import LOSSES, losses_of_rows
 from sknn_scratch.network.model import Network
@@ -55,12 +56,13 @@ class Progress:
     def lead(self) -> float:
         """Compute by how many standard errors the later half of the epochs is better."""
         half = len(self.losses) // 2
-        gain = np.mean(self.losses[:half], axis=0) - np.mean(self.losses[half:], axis=0)
-        error = float(gain.std()) / math.sqrt(len(gain))
+        with np.errstate(over="ignore", invalid="ignore"):  # a high rate may lose any amount
+            gain = np.mean(self.losses[:half], axis=0) - np.mean(self.losses[half:], axis=0)
+            error = float(gain.std()) / math.sqrt(len(gain))
         return float(gain.mean()) / error if error > 0 else 0.0
 
 
-def after_trials(fits: Sequence[tuple[Task, Seen, Fit]]) -> list[Fit]:
+def after_trials(fits: Sequence[tuple[Any, Task, Fit]]) -> list[Fit]:
     """Try out those of some fits whose plan says so, and return all with as many epochs as help.
 
     Raises
@@ -69,9 +71,9 @@ def after_trials(fits: Sequence[tuple[Task, Seen, Fit]]) -> list[Fit]:
         If the user interrupts a trial, after which no network has learnt anything.
     """
     trials = {
-        k: _trial(task, seen, fit) for k, (task, seen, fit) in enumerate(fits) if fit.plan.tries
+        k: _trial(*one, fit) for k, (*one, fit) in enumerate(fits) if fit.plan.tries
     }
-    found = [fit for _, _, fit in fits]
+    found = [fit for *_, fit in fits]
     results = train_all([job for job, _ in trials.values()]) if trials else []
     for (k, (_, progress)), result in zip(trials.items(), results, strict=True):
         if result is None or result.stop_reason == "interrupted":
@@ -81,21 +83,23 @@ def after_trials(fits: Sequence[tuple[Task, Seen, Fit]]) -> list[Fit]:
     return found
 
 
-def _trial(task: Task, seen: Seen, fit: Fit) -> tuple[TrainingJob, Progress]:
+def _trial(estimator: Any, task: Task, fit: Fit) -> tuple[TrainingJob, Progress]:
     """Make the job of a trial, and what follows it.
 
     It draws from copies, so that the fit itself draws as without it.
     """
     job, start, rng = fit.job, fit.job.start, deepcopy(fit.rng)
-    parts, weight = set_aside(seen.rows, task, HELD_OUT, rng), seen.rows.table.sample_weight
-    rows, held_out = (part if weight is None else part[weight[part] > 0] for part in parts)
+    n = job.n_rows
+    targets = job.Y if job.rows is None else job.Y[job.rows]
+    parts = split(n, math.ceil(HELD_OUT * n), task.stratify(targets), rng)
+    rows, held_out = (part if job.rows is None else job.rows[part] for part in parts)
     progress = Progress(job, held_out)
     trial = replace(
         job,
         rows=rows,
         start=replace(start, rng=rng, dropout_rng=deepcopy(start.dropout_rng)),
         schedule=Schedule("constant", job.schedule.learning_rate_init),
-        batch_size=equal_batches(len(rows)),
+        batch_size=batch_size_for(estimator.batch_size, len(rows)),
         max_iter=math.ceil(TRIED * job.max_iter),
         measures_noise=False,
         hold_out=progress,
