@@ -156,6 +156,21 @@ def test_it_learns_from_four_fifths_of_the_rows_that_count(trials):
     assert 0.17 < len(held_out) / 550 < 0.23
 
 
+def test_verbose_says_that_it_has_shortened_a_fit_and_how_to_have_it_whole(capsys, monkeypatch):
+    net(verbose=True).fit(X, Y)
+    first, *epochs = capsys.readouterr().out.splitlines()
+    assert first == (
+        "A trial on held-out rows: 15 epochs do, instead of the planned 60. Set max_iter=60 to have "
+        "them all."
+    )
+    assert len(epochs) == 15
+    whole = net(max_iter=60).fit(X, Y)
+    monkeypatch.setattr(trial, "CLEARLY", -math.inf)
+    assert net().fit(X, Y).loss_curve_ == whole.loss_curve_
+    net(verbose=True).fit(BOARD, FIELDS)
+    assert "trial" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_rows_of_weight_zero_are_absent(seed):
     rng = np.random.RandomState(seed)

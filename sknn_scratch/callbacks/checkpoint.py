@@ -36,7 +36,8 @@ class Checkpoint(JobFollower):
 
     If the file exists, a fit with the same callback, data, parameters and ``random_state`` resumes
     from it. It ends with the same parameters, to the last bit, as if it had not been interrupted.
-    The file remains after the fit has ended: the same fit then ends at once, with the same result.
+    The file remains after the fit has ended: the same fit then trains no more epochs, and has the
+    same result. If epochs are tried out first (``max_iter``), they are tried out again.
     It is replaced as a whole, so that at any time it is the old one or the new one. A process that
     is killed while it writes leaves a file with the ending ``.tmp``, which the next fit removes.
 

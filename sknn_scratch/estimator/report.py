@@ -34,6 +34,14 @@ def print_epoch(epoch: Epoch) -> None:
         print("No more progress at this learning rate. Going on with a fifth of it.")
 
 
+def print_trial(tried: int, planned: int) -> None:
+    """Print that a trial has shortened a fit."""
+    print(
+        f"A trial on held-out rows: {tried} epochs do, instead of the planned {planned}. Set "
+        f"max_iter={planned} to have them all."
+    )
+
+
 def report(
     estimator: Any, task: Task, mode: Mode, plan: Plan, job: TrainingJob, result: TrainingState
 ) -> None:

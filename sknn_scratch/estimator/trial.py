@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from sknn_scratch.estimator.fitting import Fit
 from sknn_scratch.estimator.plan import batch_size_for
+from sknn_scratch.estimator.report import print_trial
 from sknn_scratch.estimator.rows import split
 from sknn_scratch.estimator.task import Task
 from sknn_scratch.network.losses import LOSSES, losses_of_rows
@@ -70,16 +71,17 @@ def after_trials(fits: Sequence[tuple[Any, Task, Fit]]) -> list[Fit]:
     KeyboardInterrupt
         If the user interrupts a trial, after which no network has learnt anything.
     """
-    trials = {
-        k: _trial(*one, fit) for k, (*one, fit) in enumerate(fits) if fit.plan.tries
-    }
+    trials = {k: _trial(*one, fit) for k, (*one, fit) in enumerate(fits) if fit.plan.tries}
     found = [fit for *_, fit in fits]
     results = train_all([job for job, _ in trials.values()]) if trials else []
     for (k, (_, progress)), result in zip(trials.items(), results, strict=True):
         if result is None or result.stop_reason == "interrupted":
             raise KeyboardInterrupt
         if result.stop_reason == "max_iter" and progress.lead() < CLEARLY:
-            found[k] = found[k]._replace(job=replace(found[k].job, max_iter=result.n_iter))
+            estimator, _, fit = fits[k]
+            if estimator.verbose:
+                print_trial(result.n_iter, fit.job.max_iter)
+            found[k] = fit._replace(job=replace(fit.job, max_iter=result.n_iter))
     return found
 
 
