@@ -160,8 +160,8 @@ def test_verbose_says_that_it_has_shortened_a_fit_and_how_to_have_it_whole(capsy
     net(verbose=True).fit(X, Y)
     first, *epochs = capsys.readouterr().out.splitlines()
     assert first == (
-        "A trial on held-out rows: 15 epochs do, instead of the planned 60. Set max_iter=60 to have "
-        "them all."
+        "A trial on held-out rows: 15 epochs do, instead of the planned 60. Set max_iter=60 to "
+        "have them all."
     )
     assert len(epochs) == 15
     whole = net(max_iter=60).fit(X, Y)

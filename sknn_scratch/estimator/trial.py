@@ -71,7 +71,7 @@ def after_trials(fits: Sequence[tuple[Any, Task, Fit]]) -> list[Fit]:
     KeyboardInterrupt
         If the user interrupts a trial, after which no network has learnt anything.
     """
-    trials = {k: _trial(*one, fit) for k, (*one, fit) in enumerate(fits) if fit.plan.tries}
+    trials = {k: _trial(*one) for k, one in enumerate(fits) if one[-1].plan.tries}
     found = [fit for *_, fit in fits]
     results = train_all([job for job, _ in trials.values()]) if trials else []
     for (k, (_, progress)), result in zip(trials.items(), results, strict=True):
