@@ -82,6 +82,15 @@ def test_a_noisy_table_gets_a_quarter_of_the_epochs_and_is_predicted_better():
     assert ttest_rel(*losses).statistic < -5
 
 
+@pytest.mark.parametrize(("n", "n_signs", "units"), [(400, 2, 20), (1000, 3, 200)])
+def test_a_network_that_has_not_begun_to_learn_gets_all_epochs(n, n_signs, units):
+    A, B = (np.random.RandomState(seed).standard_normal((n, 10)) for seed in (1, 2))
+    a, b = ((one[:, :n_signs] > 0).sum(axis=1) % 2 for one in (A, B))
+    clf = net(hidden_layer_sizes=units, random_state=1).fit(A, a)
+    assert clf.n_iter_ >= 60
+    assert clf.score(B, b) > 0.65
+
+
 @pytest.mark.parametrize(
     ("table", "epochs"), [((X, Y), 15), ((BOARD, FIELDS), 60), ((csr_array(X), Y), 15)]
 )
@@ -248,3 +257,26 @@ def test_its_lead_is_that_of_a_paired_test(trials):
     losses = np.array(progress.losses)
     test = ttest_rel(losses[:half].mean(axis=0), losses[half:].mean(axis=0))
     assert_allclose(progress.lead(), test.statistic * math.sqrt(n / (n - 1)), rtol=1e-4)
+    tests = [ttest_rel(progress.constant, row).statistic for row in losses]
+    assert np.argmax(tests) != len(losses) - 1
+    assert_allclose(progress.learnt(), max(tests) * math.sqrt(n / (n - 1)), rtol=1e-4)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_constant_prediction_is_the_frequencies(classes, weighted, trials):
+    y = np.minimum(np.arange(600) % 5, classes - 1)
+    weight = np.where(y == 0, 2.0, 1.0) if weighted else np.ones(600)
+    net(loss="log_loss").fit(X, y, sample_weight=weight)
+    rows = trials[0].hold_out.rows
+    frequencies = np.bincount(y, weight) / weight.sum()
+    expected = -(weight / weight.mean() * np.log(frequencies[y]))[rows]
+    assert_allclose(trials[0].hold_out.constant, expected, rtol=1e-5)
+
+
+def test_a_constant_prediction_of_several_labels(trials):
+    labels = np.column_stack([np.arange(600) % 3 == 0, np.arange(600) % 4 == 0]).astype(int)
+    net(loss="log_loss").fit(X, labels)
+    p = np.where(labels, [1 / 3, 1 / 4], [2 / 3, 3 / 4])
+    expected = -np.log(p).sum(axis=1)[trials[0].hold_out.rows]
+    assert_allclose(trials[0].hold_out.constant, expected, rtol=1e-5)

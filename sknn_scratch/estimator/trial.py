@@ -3,7 +3,9 @@
 Where classes overlap, a network soon knows what can be known, and from then on learns the noise of
 its rows by heart. Only rows that it does not learn from tell. So the first epochs are tried out on
 four fifths of the rows. Unless the other fifth is clearly better predicted in the later half of
-these epochs than in the earlier, the fit has no more epochs than the trial.
+these epochs than in the earlier, the fit has no more epochs than the trial. A network that predicts
+this fifth no better than a constant does, in any epoch, may not have begun to learn, as where only
+several columns together tell the class: its fit has all epochs.
 """
 
 import math
@@ -41,25 +43,34 @@ class Progress:
     """Job of the fit."""
     rows: NDArray
     """Indices of the held-out rows, (n,)."""
+    constant: NDArray
+    """Loss of each of them where the frequencies of the classes are always predicted, (n,)."""
     losses: list[NDArray] = field(default_factory=list)
     """Loss of each of them after each epoch so far, (n,) each."""
 
     def __call__(self, theta: NDArray) -> tuple[float, float]:
         """Note the losses of the network with parameters theta; return their mean, and minus it."""
-        job, rows = self.job, self.rows
-        z = Network.from_theta(job.architecture, theta).outputs(job.X, rows)
-        weight = None if job.sample_weight is None else job.sample_weight[rows]
-        row = LOSSES[job.architecture.loss, job.architecture.output]
-        self.losses.append(losses_of_rows(row, z, job.Y[rows], weight, job.guard))
+        z = Network.from_theta(self.job.architecture, theta).outputs(self.job.X, self.rows)
+        self.losses.append(_losses(self.job, self.rows, z))
         loss = float(self.losses[-1].mean())
         return loss, -loss
+
+    def learnt(self) -> float:
+        """Compute by how many standard errors the best epoch is better than a constant."""
+        return max(_standard_errors(self.constant - losses) for losses in self.losses)
 
     def lead(self) -> float:
         """Compute by how many standard errors the later half of the epochs is better."""
         half = len(self.losses) // 2
-        with np.errstate(over="ignore", invalid="ignore"):  # a high rate may lose any amount
-            gain = np.mean(self.losses[:half], axis=0) - np.mean(self.losses[half:], axis=0)
-            error = float(gain.std()) / math.sqrt(len(gain))
+        return _standard_errors(
+            np.mean(self.losses[:half], axis=0) - np.mean(self.losses[half:], axis=0)
+        )
+
+
+def _standard_errors(gain: NDArray) -> float:
+    """Compute the mean of the gains of rows, (n,), in its standard errors."""
+    with np.errstate(over="ignore", invalid="ignore"):  # a high rate may lose any amount
+        error = float(gain.std()) / math.sqrt(len(gain))
         return float(gain.mean()) / error if error > 0 else 0.0
 
 
@@ -77,7 +88,7 @@ def after_trials(fits: Sequence[tuple[Any, Task, Fit]]) -> list[Fit]:
     for (k, (_, progress)), result in zip(trials.items(), results, strict=True):
         if result is None or result.stop_reason == "interrupted":
             raise KeyboardInterrupt
-        if result.stop_reason == "max_iter" and progress.lead() < CLEARLY:
+        if result.stop_reason == "max_iter" and progress.learnt() >= CLEARLY > progress.lead():
             estimator, _, fit = fits[k]
             if estimator.verbose:
                 print_trial(result.n_iter, fit.job.max_iter)
@@ -95,7 +106,7 @@ def _trial(estimator: Any, task: Task, fit: Fit) -> tuple[TrainingJob, Progress]
     targets = job.Y if job.rows is None else job.Y[job.rows]
     parts = split(n, math.ceil(HELD_OUT * n), task.stratify(targets), rng)
     rows, held_out = (part if job.rows is None else job.rows[part] for part in parts)
-    progress = Progress(job, held_out)
+    progress = Progress(job, held_out, _constant_losses(job, held_out, fit.history.frequencies))
     trial = replace(
         job,
         rows=rows,
@@ -108,3 +119,18 @@ def _trial(estimator: Any, task: Task, fit: Fit) -> tuple[TrainingJob, Progress]
         callbacks=(),
     )
     return trial, progress
+
+
+def _constant_losses(job: TrainingJob, rows: NDArray, frequencies: NDArray) -> NDArray:
+    """Compute the loss of each of some rows, (n,), if the frequencies are always predicted."""
+    z = np.log(frequencies)
+    if job.architecture.output == "logistic":
+        z -= np.log1p(-frequencies)
+    return _losses(job, rows, np.tile(z.astype(job.Y.dtype), (len(rows), 1)))
+
+
+def _losses(job: TrainingJob, rows: NDArray, z: NDArray) -> NDArray:
+    """Compute the loss of each of some rows, (n,), given their outputs. Uses up z."""
+    weight = None if job.sample_weight is None else job.sample_weight[rows]
+    row = LOSSES[job.architecture.loss, job.architecture.output]
+    return losses_of_rows(row, z, job.Y[rows], weight, job.guard)
