@@ -152,10 +152,10 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
         sqrt(n_samples) updates, and at least 250 (8,000 / n_units below 32 hidden units). With a
         ``learning_rate_init`` below what "auto" would choose it is up to 8 times as many. If each
         class has 100 rows or more, and "adam" trains along a "cosine" without stopping early, a
-        quarter of these epochs is first tried out on four fifths of the rows. If the others are
+        quarter of these epochs is first tried out on four fifths of the rows. Where the others are
         clearly better predicted than by a constant, and not clearly better in its later half than
-        in its earlier half, there are no more epochs than that. A number has no trial. For "lbfgs", "auto" means 1,000 iterations.
-        ``n_iter_`` holds the number done.
+        in its earlier half, there are no more epochs than that. A number has no trial. For "lbfgs",
+        "auto" means 1,000 iterations. ``n_iter_`` holds the number done.
     tol : float, default=1e-4
         Minimum gain that counts as progress: of the loss, or with ``early_stopping`` of the
         validation score. For "lbfgs": largest component of the gradient at convergence.
