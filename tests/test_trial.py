@@ -209,6 +209,20 @@ def test_a_full_batch_gets_all_of_the_epochs_that_it_needs():
     assert clf.score(B, b) > 0.92
 
 
+LABELS = np.column_stack([Y, 1 - Y])
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("y", "class_weight"),
+    [(Y, {0: 1e-300, 1: 1}), (Y + Y[::-1], {0: 1, 1: 1e-300, 2: 1}), (LABELS, [{0: 0, 1: 1}] * 2)],
+)
+def test_a_class_of_next_to_no_weight(y, class_weight, trials):
+    net(class_weight=class_weight).fit(X, y)
+    [job] = trials
+    assert np.isfinite(job.hold_out.constant).all()
+
+
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_losses_whose_squares_overflow_are_no_matter():
     with warnings.catch_warnings():

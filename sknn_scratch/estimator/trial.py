@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import logit
 
 from sknn_scratch.estimator.fitting import Fit
 from sknn_scratch.estimator.plan import batch_size_for
@@ -123,9 +124,9 @@ def _trial(estimator: Any, task: Task, fit: Fit) -> tuple[TrainingJob, Progress]
 
 def _constant_losses(job: TrainingJob, rows: NDArray, frequencies: NDArray) -> NDArray:
     """Compute the loss of each of some rows, (n,), if the frequencies are always predicted."""
-    z = np.log(frequencies)
-    if job.architecture.output == "logistic":
-        z -= np.log1p(-frequencies)
+    tiny = np.finfo(frequencies.dtype).eps  # classes of next to no weight
+    f = np.clip(frequencies, tiny, 1 - tiny)
+    z = logit(f) if job.architecture.output == "logistic" else np.log(f)
     return _losses(job, rows, np.tile(z.astype(job.Y.dtype), (len(rows), 1)))
 
 
