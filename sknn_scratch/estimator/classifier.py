@@ -154,8 +154,8 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
         class has 100 rows or more, and "adam" trains along a "cosine" without stopping early, a
         quarter of these epochs is first tried out on four fifths of the rows. Where the others are
         clearly better predicted than by a constant, and not clearly better in its later half than
-        in its earlier half, there are no more epochs than that. A number has no trial. For "lbfgs",
-        "auto" means 1,000 iterations. ``n_iter_`` holds the number done.
+        in its earlier half, there are no more epochs than that, and ``verbose`` says so. A number
+        has no trial. For "lbfgs", "auto" means 1,000 iterations. ``n_iter_`` holds the number done.
     tol : float, default=1e-4
         Minimum gain that counts as progress: of the loss, or with ``early_stopping`` of the
         validation score. For "lbfgs": largest component of the gradient at convergence.
@@ -177,7 +177,7 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
         Determines the initial weights, the order of the rows, the validation split and the inputs
         that updates leave out.
     verbose : bool or int, default=False
-        Whether to print one line per epoch, and one if a trial has found that fewer epochs do.
+        Whether to print one line per epoch.
 
     Attributes
     ----------

@@ -213,7 +213,8 @@ class ScratchMLPEnsembleClassifier(ClassifierMixin, BaseEstimator):
             If a network should have been trained longer, or ended up no better than always
             predicting the frequencies of the classes.
         UserWarning
-            If the user interrupted training (Ctrl-C). The networks that had begun are kept.
+            If the user interrupted training (Ctrl-C). The networks that had begun are kept. In a
+            trial of few epochs (``max_iter``), Ctrl-C raises KeyboardInterrupt instead.
         """
         mode = Mode(again=False)
         shared = {name: getattr(self, name) for name in SHARED}
