@@ -93,8 +93,9 @@ def backward_deltas(
 def layer_gradient(a: NDArray, delta: NDArray, ones: NDArray, grad: Layer, inputs: slice) -> None:
     """Fill the gradient of the weights of some inputs of a layer; with the first, of the biases.
 
-    a (K, n, n_in) is what the layer sees, delta (K, n, n_out) is dLoss/dz.
+    It is that of one network: a (n, n_in) is what the layer sees, delta (n, n_out) is dLoss/dz.
     """
-    product(transposed(a[..., inputs]), delta, grad.W[..., inputs, :])  # (.., n) @ (n, n_out)
+    # ndarray.dot would copy the columns first.
+    np.matmul(a[:, inputs].T, delta, grad.W[inputs])  # (.., n) @ (n, n_out)
     if not inputs.start:
-        product(ones, delta, grad.b)  # (K, 1, n) @ (K, n, n_out)
+        product(ones, delta, grad.b)  # (1, n) @ (n, n_out)
