@@ -23,10 +23,10 @@ from sknn_scratch import ScratchMLPClassifier, ScratchMLPRegressor
 from sknn_scratch.network import losses
 from sknn_scratch.network.activations import ACTIVATIONS, Activation
 from sknn_scratch.network.initialisation import initialise_by_data
-from sknn_scratch.network.layers import Architecture, Layer, n_params
+from sknn_scratch.network.layers import Architecture, Layer, layers_of, n_params
 from sknn_scratch.network.model import Network
 from sknn_scratch.network.threads import NEVER_SHARED, in_blocks, one_thread_for
-from sknn_scratch.training import cutting
+from sknn_scratch.training import cutting, solvers
 from sknn_scratch.training.lbfgs import train_lbfgs
 from sknn_scratch.training.loop import train
 from sknn_scratch.training.sampling import Sampler
@@ -321,18 +321,34 @@ def test_warnings_of_overflow_stay_away_in_helpers():
 # ---------------------------------------------------------------- what is cut
 
 
-@pytest.mark.parametrize("n", [1, 5, 127, 128, 300, 5000])
+@pytest.mark.parametrize("n", [1, 5, 127, 128, 300, 391, 5000])
 @pytest.mark.parametrize("sizes", [(3, 4, 1), (784, 256, 10), (40, 3000, 2000, 3)], ids=str)
 def test_cuts_cover_all_and_nothing_twice(n, sizes):
     rows = [slice(0, n)] if not (cuts := cutting.row_blocks(sizes, n)) else cuts
     assert_array_equal(np.concatenate([np.arange(n)[cut] for cut in rows]), np.arange(n))
     assert len(cuts) == 0 or min(cut.stop - cut.start for cut in cuts) >= cutting.LEAST_ROWS
+    assert not any(cut.start % cutting.EVEN for cut in cuts)
     for layer, n_in in enumerate(sizes[:-1]):
-        found = [np.arange(n_in)[cut] for i, cut in cutting.input_blocks(sizes, n) if i == layer]
+        found = [np.arange(n_in)[b.inputs] for b in cutting.input_blocks(sizes) if b.layer == layer]
         assert_array_equal(np.sort(np.concatenate(found)), np.arange(n_in))
-    blocks = cutting.parameter_blocks(n_params(sizes))
-    assert (len(blocks) > 0) == (n_params(sizes) >= cutting.MANY_PARAMETERS)
-    assert sum(cut.stop - cut.start for cut in blocks) in (0, n_params(sizes))
+
+
+@pytest.mark.parametrize("sizes", [(3, 4, 1), (784, 256, 10), (40, 3000, 2000, 3)], ids=str)
+def test_each_block_of_inputs_knows_where_its_parameters_are(sizes):
+    theta = np.arange(n_params(sizes))
+    layers, found = layers_of(theta, sizes), []
+    for layer, inputs, weights, biases in cutting.input_blocks(sizes):
+        assert_array_equal(theta[weights], layers[layer].W[inputs].ravel())
+        assert_array_equal(theta[biases], [] if inputs.start else layers[layer].b.ravel())
+        found += [theta[weights], theta[biases]]
+    assert_array_equal(np.sort(np.concatenate(found)), theta)
+
+
+@pytest.mark.parametrize("is_cut", [False, True])
+@pytest.mark.parametrize("sizes", [(3, 4, 1), (784, 256, 10)], ids=str)
+def test_a_step_is_cut_with_updates_or_if_parameters_are_many(sizes, is_cut):
+    many = n_params(sizes) >= cutting.MANY_PARAMETERS
+    assert (len(cutting.step_blocks(sizes, is_cut)) > 0) == (is_cut or many)
 
 
 def test_small_updates_are_not_cut():
@@ -343,23 +359,31 @@ def test_small_updates_are_not_cut():
     assert len(cutting.row_blocks((784, 1024, 1024, 10), 512)) == 4
 
 
+#: What is not cut below these sizes, and where.
+CUT_AT = (
+    "WORTH_CUTTING",
+    "LEAST_WORK",
+    "LEAST_ROWS",
+    "LEAST_INPUTS",
+    "LEAST_WEIGHTS",
+    "LEAST_WORK_OF_STACK",
+    "MANY_PARAMETERS",
+    "EVEN",
+)
+
+
 @pytest.fixture
 def everything_is_cut(monkeypatch):
     """Cut even the smallest update."""
-    for name in ("WORTH_CUTTING", "LEAST_WORK", "LEAST_ROWS", "LEAST_INPUTS"):
+    for name in CUT_AT:
         monkeypatch.setattr(cutting, name, 1)
-    monkeypatch.setattr(cutting, "LEAST_WORK_OF_STACK", 1)
-    monkeypatch.setattr(cutting, "MANY_PARAMETERS", 3)
-    monkeypatch.setattr(cutting, "PARAMETERS_OF_BLOCK", 3)
 
 
 def trained_whole_and_cut(monkeypatch, make_jobs, train=train):
     """Results of jobs in one piece, and of the same in blocks on two threads."""
     whole = train(make_jobs())
-    for name in ("WORTH_CUTTING", "LEAST_WORK", "LEAST_ROWS", "LEAST_INPUTS"):
+    for name in CUT_AT:
         monkeypatch.setattr(cutting, name, 1)
-    for name in ("MANY_PARAMETERS", "PARAMETERS_OF_BLOCK", "LEAST_WORK_OF_STACK"):
-        monkeypatch.setattr(cutting, name, 3)
     with threads(2):
         return whole, train(make_jobs())
 
@@ -410,8 +434,9 @@ def test_a_step_in_blocks_is_the_same_to_the_bit(monkeypatch, solver, n_networks
         return [make_job(rng, **settings) for _ in range(n_networks)]
 
     whole = train(make_jobs())
-    monkeypatch.setattr(cutting, "MANY_PARAMETERS", 1)
-    monkeypatch.setattr(cutting, "PARAMETERS_OF_BLOCK", 7)
+    for name in ("MANY_PARAMETERS", "LEAST_INPUTS", "LEAST_WEIGHTS", "EVEN"):
+        monkeypatch.setattr(cutting, name, 1)
+    monkeypatch.setattr(solvers, "AT_ONCE", 4)
     with threads(2):
         cut = train(make_jobs())
     for a, b in zip(whole, cut, strict=True):
@@ -513,7 +538,7 @@ def test_the_large_fit_is_cut(monkeypatch):
     sizes = (200, *LARGE["hidden_layer_sizes"], 3)
     blocks = cutting.row_blocks(sizes, LARGE["batch_size"])
     assert len(blocks) > 1
-    assert cutting.parameter_blocks(n_params(sizes))
+    assert len(cutting.input_blocks(sizes)) > len(sizes) - 1  # more than one of a layer
     filled, fill = [], Sampler.fill_block
     monkeypatch.setattr(
         Sampler, "fill_block", lambda self, block: (filled.append(block), fill(self, block))

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from sknn_scratch.network.arrays import short_buffers
 from sknn_scratch.network.threads import in_blocks, one_thread_for
-from sknn_scratch.training.cutting import equal_blocks, stack_parts
+from sknn_scratch.training.cutting import equal_blocks, stack_parts, step_blocks
 from sknn_scratch.training.job import Epoch, TrainingJob, TrainingState
-from sknn_scratch.training.objective import Objective, per_network
+from sknn_scratch.training.objective import Batch, Objective, per_network
 from sknn_scratch.training.sampling import Sampler, Stream
-from sknn_scratch.training.solvers import SolverState, stacked, stepping
+from sknn_scratch.training.solvers import SolverState, stacked, stepping, stepping_through
 
 #: About how many updates ahead learning rates are computed, as one array.
 PLANNED_UPDATES = 512
@@ -147,7 +147,11 @@ class Stack:
         }
         self.objective = Objective(jobs, theta)
         self.solver = stacked([job.solver for job in jobs], K, theta.dtype)
-        self.step = stepping(self.solver, theta, self.objective.weights, self.objective.grad, state)
+        bound = self.solver, theta, self.objective.weights, self.objective.grad, state
+        sizes, is_cut = jobs[0].architecture.sizes, any(b.blocks for b in sampler.batches.values())
+        blocks = [] if K else step_blocks(sizes, is_cut)
+        self.block_steps = [stepping_through(block[-2:], *bound) for block in blocks]
+        self.step = self._step_in_blocks if blocks else stepping(*bound)
         # At once, as an interrupt asks for where the networks stand.
         self.members, self.places, self.sampler, self.theta, self.thetas, self.state = (
             members,
@@ -176,15 +180,32 @@ class Stack:
         losses = 0.0
         for rows in sampler.slices:
             lr, size = next(self.planned, None) or self._plan()
-            loss = self.objective.evaluate(sampler.gather(rows), sampler.fill_block)
+            shrink = None if self.weight_decay is None else 1 - lr * self.weight_decay
+            batch = sampler.gather(rows)
+            if batch.blocks:
+                loss = self._update_in_blocks(batch, size, shrink)
+            else:
+                loss = self.objective.evaluate(batch)
+                self.step(size, shrink)
             losses += loss * (rows.stop - rows.start)
-            self.step(size, None if self.weight_decay is None else 1 - lr * self.weight_decay)
         self.epoch += 1
         means: list[float] = np.ravel(losses / self.n).tolist()
         for member, mean in zip(self.members, means, strict=True):
             member.count_updates(self.epoch, mean, len(sampler.slices), self.n)
         self.weight_decay = self._noise_scaled_decay()
         return means
+
+    def _update_in_blocks(self, batch: Batch, size: NDArray, shrink: NDArray | None) -> NDArray:
+        """Take a step by a batch that is cut into blocks, and return the loss before."""
+
+        def use(i: int) -> None:
+            self.block_steps[i](size, shrink)
+
+        return self.objective.evaluate_in_blocks(batch, self.sampler.fill_block, use)
+
+    def _step_in_blocks(self, size: NDArray, shrink: NDArray | None) -> None:
+        """Take a step by the gradient of a batch that is not cut, in blocks of the parameters."""
+        in_blocks(lambda i: self.block_steps[i](size, shrink), len(self.block_steps))
 
     def _plan(self) -> tuple[NDArray, NDArray]:
         """Compute learning rates and step sizes of the next epochs; return those of one update."""

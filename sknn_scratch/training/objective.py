@@ -59,6 +59,7 @@ class Block(Rows):
 
 
 Fill = Callable[[Block], None]
+Use = Callable[[int], None]
 
 
 class Batch(Rows):
@@ -96,7 +97,7 @@ class Batch(Rows):
         self.work = Workspace(sizes, K, n, y.dtype)
         self.scratch = Scratch(self.work.z[-1])
         self.blocks = [Block(self, rows) for rows in cuts]
-        self.input_blocks = input_blocks(sizes, n) if cuts else []
+        self.input_blocks = input_blocks(sizes) if cuts else []
 
 
 class Objective:
@@ -127,33 +128,40 @@ class Objective:
         self.penalised = bool(self.alpha.any())
         self.penalty = np.empty_like(self.weights)
 
-    def evaluate(self, batch: Batch, fill: Fill | None = None) -> NDArray:
-        """Fill grad, and return the loss of each network, (K,).
-
-        ``fill`` copies what a block of the batch is to hold into its arrays; None if it is there.
-        """
+    def evaluate(self, batch: Batch) -> NDArray:
+        """Fill grad, and return the loss of each network, (K,)."""
         if batch.blocks:
-            loss = self._evaluate_in_blocks(batch, fill)
-        else:
-            work = batch.work
-            forward(self.layers, batch.X, self.activation, work.z)
-            loss = self.loss.value_and_delta(
-                work.z[-1], batch.y, batch.weight, self.guard, batch.scratch
-            )
-            backward(self.layers, batch.X, self.activation, work, self.grads)
+            return self.evaluate_in_blocks(batch)
+        work = batch.work
+        forward(self.layers, batch.X, self.activation, work.z)
+        loss = self.loss.value_and_delta(
+            work.z[-1], batch.y, batch.weight, self.guard, batch.scratch
+        )
+        backward(self.layers, batch.X, self.activation, work, self.grads)
         if self.penalised:
-            np.multiply(self.weights, self.alpha / batch.n, self.penalty)
-            self.weight_grads += self.penalty
-            loss += 0.5 * inner(self.weights, self.penalty)
+            loss += penalise(self.weights, self.alpha / batch.n, self.weight_grads, self.penalty)
         return loss
 
-    def _evaluate_in_blocks(self, batch: Batch, fill: Fill | None) -> NDArray:
+    def evaluate_in_blocks(
+        self, batch: Batch, fill: Fill | None = None, use: Use | None = None
+    ) -> NDArray:
         """Fill grad, and return the loss, block by block.
 
         First dLoss/dz for blocks of rows, and then the gradient for blocks of each layer's inputs.
         So each number of the gradient is summed by one thread, over all rows at once.
+
+        Parameters
+        ----------
+        batch : Batch
+            One that is cut into blocks.
+        fill : callable or None
+            Copies what a block of rows is to hold into its arrays; None if it is there.
+        use : callable or None
+            Takes the number of a block of inputs when its gradient is there, while that is still in
+            the cache. It may change the block's parameters: no other block reads them any more.
         """
         losses: list[Any] = [None] * len(batch.blocks)
+        penalties: list[Any] = [0] * len(batch.input_blocks)
         seen = [batch.X, *batch.work.z[:-1]]
         deltas = [*batch.work.delta, batch.work.z[-1]]
 
@@ -168,13 +176,29 @@ class Objective:
             backward_deltas(self.layers, self.activation, block.z, block.delta, block.spare)
 
         def differentiate(i: int) -> None:
-            layer, inputs = batch.input_blocks[i]
+            layer, inputs, weights, _ = batch.input_blocks[i]
             layer_gradient(seen[layer], deltas[layer], batch.work.ones, self.grads[layer], inputs)
+            if self.penalised:
+                penalties[i] = penalise(
+                    self.weights[..., weights],
+                    self.alpha / batch.n,
+                    self.weight_grads[..., weights],
+                    self.penalty[..., weights],
+                )
+            if use is not None:
+                use(i)
 
         in_blocks(propagate, len(batch.blocks))
         in_blocks(differentiate, len(batch.input_blocks))
-        loss: NDArray = sum(losses)
+        loss: NDArray = sum(losses) + sum(penalties)
         return loss
+
+
+def penalise(weights: NDArray, alpha: NDArray, grad: NDArray, penalty: NDArray) -> NDArray:
+    """Add the penalty of weights to their gradient, and return it; penalty is scratch."""
+    np.multiply(weights, alpha, penalty)
+    grad += penalty
+    return 0.5 * inner(weights, penalty)
 
 
 def per_network(numbers: Sequence[float], theta: NDArray) -> NDArray:

@@ -19,15 +19,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from sknn_scratch.network.threads import in_blocks
-from sknn_scratch.training.cutting import parameter_blocks
-
 Setting = float | NDArray
 SolverState = dict[str, NDArray]
 Step = Callable[[NDArray], None]
+ShrinkingStep = Callable[[NDArray, NDArray | None], None]
 
 #: Parameters that a step goes through at a time, if they are many: those stay in the cache.
-AT_ONCE = 1 << 14
+AT_ONCE = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -169,18 +167,15 @@ def stacked(solvers: Sequence[Solver], K: tuple[int, ...], dtype: DTypeLike) -> 
 
 def stepping(
     solver: Solver, theta: NDArray, weights: NDArray, grad: NDArray, state: SolverState
-) -> Callable[[NDArray, NDArray | None], None]:
+) -> ShrinkingStep:
     """Return the function that shrinks the weights, and then takes a step.
-
-    Of one network with many parameters it goes through blocks of them, in threads, and through each
-    in parts that stay in the cache. That changes no number: all operations are element by element.
 
     Parameters
     ----------
     solver : Solver
     theta, grad : ndarray of shape (K, n_params)
     weights : ndarray of shape (K, 1, n_weights)
-        View of the weights in theta, which come first there.
+        View of the weights in theta.
     state : dict
         Arrays of the solver, (K, n_params).
 
@@ -190,35 +185,42 @@ def stepping(
         Takes the size of the step, (K, 1), and the factor that the weights are multiplied by first,
         (K, 1, 1) or None.
     """
-    blocks = parameter_blocks(theta.size) if theta.ndim == 1 else []
-    if not blocks:
-        take_step = solver.bound(theta, grad, state)
+    take_step = solver.bound(theta, grad, state)
 
-        def step(size: NDArray, shrink: NDArray | None) -> None:
-            nonlocal weights
-            if shrink is not None:
-                weights *= shrink
-            take_step(size)
+    def step(size: NDArray, shrink: NDArray | None) -> None:
+        nonlocal weights
+        if shrink is not None:
+            weights *= shrink
+        take_step(size)
 
-        return step
+    return step
 
-    def part(start: int, stop: int) -> tuple[NDArray, Step]:
-        arrays = {name: array[start:stop] for name, array in state.items()}
-        taken = solver.bound(theta[start:stop], grad[start:stop], arrays)
-        return weights[..., start:stop], taken
 
+def stepping_through(
+    blocks: Sequence[slice],
+    solver: Solver,
+    theta: NDArray,
+    weights: NDArray,
+    grad: NDArray,
+    state: SolverState,
+) -> ShrinkingStep:
+    """Return the function that does so for blocks of the parameters of one network.
+
+    It goes through them in parts that stay in the cache. That changes no number: all operations are
+    element by element. The weights come first in theta.
+    """
     parts = [
-        [part(at, min(at + AT_ONCE, block.stop)) for at in range(block.start, block.stop, AT_ONCE)]
+        slice(at, min(at + AT_ONCE, block.stop))
         for block in blocks
+        for at in range(block.start, block.stop, AT_ONCE)
     ]
+    steps = []
+    for part in parts:
+        some = {name: array[part] for name, array in state.items()}
+        steps.append(stepping(solver, theta[part], weights[..., part], grad[part], some))
 
-    def step_in_blocks(size: NDArray, shrink: NDArray | None) -> None:
-        def work(i: int) -> None:
-            for some_weights, take_step in parts[i]:
-                if shrink is not None:
-                    some_weights *= shrink
-                take_step(size)
+    def step(size: NDArray, shrink: NDArray | None) -> None:
+        for step_of_part in steps:
+            step_of_part(size, shrink)
 
-        in_blocks(work, len(parts))
-
-    return step_in_blocks
+    return step
