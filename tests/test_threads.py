@@ -338,6 +338,7 @@ def test_each_block_of_inputs_knows_where_its_parameters_are(sizes):
     theta = np.arange(n_params(sizes))
     layers, found = layers_of(theta, sizes), []
     for layer, inputs, weights, biases in cutting.input_blocks(sizes):
+        assert inputs.start % cutting.EVEN == 0
         assert_array_equal(theta[weights], layers[layer].W[inputs].ravel())
         assert_array_equal(theta[biases], [] if inputs.start else layers[layer].b.ravel())
         found += [theta[weights], theta[biases]]
