@@ -36,7 +36,12 @@ from sklearn.preprocessing import StandardScaler
 from test_main import locked_folder
 
 import sknn_scratch
-from sknn_scratch import ScratchMLPClassifier, ScratchMLPRegressor
+from sknn_scratch import (
+    LearningRecorder,
+    ScratchMLPClassifier,
+    ScratchMLPEnsembleClassifier,
+    ScratchMLPRegressor,
+)
 from sknn_scratch.callbacks.checkpoint import NOTES, Checkpoint
 from sknn_scratch.training.grouping import stack_key
 from sknn_scratch.training.loop import train
@@ -385,6 +390,176 @@ def test_one_set_on_the_network_stays_with_its_clones():
     assert search.best_estimator_[-1].stop_reason_ == "callback"
     assert [name for name, *_ in recorder.events].count("setup") == 3
     assert fit(clone(clf).set_callbacks()).n_iter_ == 6
+
+
+# ---------------------------------------------------------------- ensembles
+
+
+class NetworkRecorder(Recorder):
+    """One whose events are a name and the numbers of the network and the epoch, if there are."""
+
+    max_propagation_depth = None
+
+    def _hook(self, name, context, given=None, fitted_estimator=None):
+        path = []
+        while context.parent is not None and context.task_name in ("network", "epoch"):
+            path.insert(0, context.task_id)
+            context = context.parent
+        event = (name, *path)
+        self.events.append(event)
+        self.given.append(given)
+        self.fitted.append(fitted_estimator)
+        return self.do() if event == self.at else None
+
+
+def several(**settings):
+    settings = {"max_iter": 4, "random_state": 0} | settings
+    return ScratchMLPEnsembleClassifier(3, (8,), **settings)
+
+
+def complete(events, networks):
+    """Whether each task that has begun has ended, the inner ones first, and all networks have."""
+    open_tasks = []
+    for name, *path in events:
+        if name == "begin":
+            open_tasks.append(path)
+        elif name == "end":
+            assert not any(path == other[: len(path)] for other in open_tasks if other != path)
+            open_tasks.remove(path)
+    return not open_tasks and [("end", k) in events for k in range(3)] == [True] * networks
+
+
+@needs_protocol
+def test_networks_of_an_ensemble_are_tasks_and_their_epochs_tasks_within():
+    recorder = NetworkRecorder()
+    weight = np.linspace(0.5, 1.5, 150)
+    clf = fit(several().set_callbacks(recorder), y=words, sample_weight=weight)
+    assert recorder.events[:3] == [("setup",), ("begin",), ("begin", 0)]
+    assert recorder.events[-2:] == [("end",), ("teardown",)]
+    assert complete(recorder.events, networks=3)
+    for X, y, metadata in filter(None, recorder.given):
+        assert X is X_iris
+        assert y is words
+        assert metadata == {"sample_weight": weight}
+    fitted = dict(zip(recorder.events, recorder.fitted, strict=True))
+    assert_array_equal(fitted["end",].predict_proba(X_iris), clf.predict_proba(X_iris))
+    for k, network in enumerate(clf.networks_):
+        alone = Recorder()
+        fit(clone(network).set_callbacks(alone), y=words, sample_weight=weight)
+        epochs = [event for event in recorder.events if event[1:2] == (k,)]
+        assert epochs[1:-1] == [(when, k, e) for e in range(4) for when in ("begin", "end")]
+        seen = [e for e, event in zip(alone.fitted, alone.events, strict=True) if "epoch" in event]
+        for event, expected in zip(epochs[1:-1], seen, strict=True):
+            [found] = fitted[event].networks_
+            assert_allclose(found.loss_curve_, expected.loss_curve_, rtol=1e-9)
+            p = fitted[event].predict_proba(X_iris)
+            assert_allclose(p, expected.predict_proba(X_iris), atol=1e-9)
+        [last] = fitted["end", k].networks_
+        assert_array_equal(last.predict_proba(X_iris), network.predict_proba(X_iris))
+    assert vars(clf).keys() - clf.get_params().keys() == {"_skl_callbacks", "networks_"}
+    unfollowed = fit(several(), y=words, sample_weight=weight)
+    for one, other in zip(clf.networks_, unfollowed.networks_, strict=True):
+        assert_same_fit(one, other)
+
+
+@needs_protocol
+def test_the_trial_of_an_ensemble_is_no_task():
+    recorder = NetworkRecorder()
+    clf = several(max_iter="auto").set_callbacks(recorder)
+    rng = np.random.RandomState(0)
+    X = rng.standard_normal((400, 2))
+    fit(clf, X, (X[:, 0] + 2 * rng.standard_normal(400) > 0).astype(int))
+    epochs = [sum(event[:2] == ("end", k) for event in recorder.events) - 1 for k in range(3)]
+    assert epochs == [network.n_iter_ for network in clf.networks_]
+
+
+@needs_protocol
+def test_a_callback_ends_one_network_of_an_ensemble():
+    recorder = NetworkRecorder(("end", 1, 1), lambda: True)
+    clf = several().set_callbacks(recorder)
+    fit(clf)
+    assert [network.n_iter_ for network in clf.networks_] == [4, 2, 4]
+    assert clf.networks_[1].stop_reason_ == "callback"
+    assert complete(recorder.events, networks=3)
+
+
+@needs_protocol
+@pytest.mark.parametrize("fitted", [True, False])
+@pytest.mark.parametrize(
+    "at",
+    [("setup",), ("begin",), ("begin", 1), ("end", 0, 1), ("begin", 1, 2), ("end", 2), ("end",)],
+)
+def test_a_callback_that_raises_leaves_an_ensemble_as_it_was(at, fitted):
+    recorder = NetworkRecorder(at, fail)
+    clf = several()
+    if fitted:
+        fit(clf)
+    clf.set_callbacks(recorder)
+    before = vars(clf).copy()
+    with pytest.raises(RuntimeError, match="the callback fails"):
+        fit(clf, X_digits, y_digits)
+    assert recorder.events[-2:] == [at, ("teardown",)]
+    assert vars(clf) == before
+
+
+@needs_protocol
+@pytest.mark.parametrize("at, begun", [(("begin", 0, 2), 2), (("begin", 1, 2), 3)])
+def test_tasks_of_an_ensemble_are_complete_where_the_user_interrupts(at, begun):
+    def interrupt():
+        raise KeyboardInterrupt
+
+    recorder = NetworkRecorder(at, interrupt)
+    clf = several().set_callbacks(recorder)
+    with pytest.warns(UserWarning, match="interrupted by user after 2 epochs"):
+        clf.fit(X_iris, y_iris)
+    assert len(clf.networks_) == begun
+    assert complete(recorder.events, networks=3)
+    fitted = dict(zip(recorder.events, recorder.fitted, strict=True))
+    assert [fitted["end", k] is not None for k in range(3)].count(True) == begun
+
+
+@needs_protocol
+def test_callbacks_travel_through_a_search_to_the_networks_of_an_ensemble():
+    recorder = NetworkRecorder()
+    search = GridSearchCV(make_pipeline(StandardScaler(), several()), {}, cv=2)
+    fit(search.set_callbacks(recorder))
+    for k in range(3):
+        epochs = [event[2] for event in recorder.events if event[:2] == ("end", k) and event[2:]]
+        assert epochs == [0, 1, 2, 3] * 3  # two folds, and the fit to all rows
+    assert not hasattr(search.best_estimator_[-1], "_skl_callbacks")
+
+
+@needs_protocol
+def test_scikit_learns_own_follow_an_ensemble():
+    from sklearn.callback import ScoringMonitor
+
+    monitor = ScoringMonitor(scoring="neg_log_loss")
+    clf = fit(several().set_callbacks(monitor))
+    scores = {row["task_id_path"]: row["neg_log_loss"] for row in monitor.get_logs().data}
+    assert len(scores) == 1 + 3 * (1 + 4)
+    each = [network.predict_proba(X_iris) for network in clf.networks_]
+    for path, p in {(0,): np.mean(each, axis=0), (0, 0): each[0], (0, 2, 3): each[2]}.items():
+        assert scores[path] == pytest.approx(np.log(p[range(150), y_iris]).mean(), rel=1e-6)
+    pytest.importorskip("rich")
+    from sklearn.callback import ProgressBar
+
+    with redirect_stdout(io.StringIO()) as out:
+        fit(several().set_callbacks(ProgressBar()))
+    lines = out.getvalue().splitlines()
+    assert len(lines) == 4
+    assert all("100%" in line for line in lines)
+    assert "network #2" in lines[-1]
+
+
+@pytest.mark.parametrize("make", [Checkpoint, LearningRecorder])
+def test_an_ensemble_refuses_callbacks_that_follow_one_network(make, tmp_path):
+    callback = make(tmp_path / "run") if make is Checkpoint else make()
+    clf = several()
+    words = rf"{make.__name__} follows .* one network, and .* trains several. Set it on a Scratch"
+    with pytest.raises(TypeError, match=words):
+        clf.set_callbacks(callback)
+    fit(clf)
+    fit(clone(clf.networks_[0]).set_callbacks(callback))
 
 
 # ---------------------------------------------------------------- checkpoints: going on

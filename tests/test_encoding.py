@@ -10,7 +10,7 @@ from scipy.sparse import csr_array
 from sklearn.datasets import load_breast_cancer, load_wine
 
 from sknn_scratch import ScratchMLPClassifier
-from sknn_scratch.network.encoding import learn_encoding
+from sknn_scratch.network.encoding import has_bins, learn_encoding
 from sknn_scratch.network.features import learn_features
 
 X, Y = load_wine(return_X_y=True)
@@ -159,3 +159,24 @@ def test_as_many_values_as_edges_are_the_edges(n_values):
     encoding = learn_encoding(x, None, (), 4)
     assert_array_equal(encoding.start, values[:-1])
     assert_array_equal(encoding.width, np.diff(values))
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_whether_there_are_bins_is_known_before(weighted):
+    rng = np.random.RandomState(0)
+    gap = [np.nan, np.nan, np.nan, 2.0, np.nan, np.nan]
+    columns = {
+        "constant": ([7.0] * 6, False),
+        "two values": ([0, 0, 0, 5, 0, 5.0], False),
+        "two values and gaps": ([np.nan, 0, 0, 5, 0, np.nan], False),
+        "one value and gaps": (gap, False),
+        "gaps": ([np.nan] * 6, False),
+        "three values": ([0, 1, 1, 1, 1, 2.0], not weighted),
+        "numbers": (rng.standard_normal(6), True),
+    }
+    weight = np.array([0, 1, 1, 2, 1, 1.0]) if weighted else None
+    for name, (column, expected) in columns.items():
+        A = np.column_stack([np.zeros(6), column])
+        assert has_bins(A, weight, ()) == expected, name
+        assert learn_encoding(A, weight, (), 4).bins.any() == expected, name
+        assert not has_bins(A, weight, {1})

@@ -74,14 +74,6 @@ def test_probabilities_are_the_mean():
     assert np.isfinite(clf.predict_log_proba(X * 1e6)).all()
 
 
-def test_callbacks_are_refused():
-    clf = ensemble().fit(X, Y)
-    assert not hasattr(clf, "set_callbacks")  # which is how scikit-learn finds out
-    with pytest.raises(AttributeError, match=r"clone\(ensemble\.networks_\[0\]\), and fit that"):
-        clf.set_callbacks()
-    clone(clf.networks_[0]).set_callbacks().fit(X, Y)
-
-
 def test_several_labels():
     labels = np.column_stack([Y == 0, Y > 0]).astype(int)
     clf = ensemble().fit(X, labels)

@@ -13,6 +13,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array
 from scipy.special import expit
 from scipy.stats import ttest_rel
+from sklearn.base import clone
 from sklearn.datasets import load_digits, make_moons
 from sklearn.model_selection import GridSearchCV
 
@@ -112,11 +113,19 @@ def test_the_random_source_of_the_user_goes_on_as_without_it():
     assert sources[0].randint(1 << 30) == sources[1].randint(1 << 30)
 
 
-def test_networks_of_an_ensemble_and_of_a_search_are_tried_out_each():
-    clf = ScratchMLPEnsembleClassifier(2, 50, random_state=0).fit(X, Y)
-    alone = [ScratchMLPClassifier(**one.get_params()).fit(X, Y).n_iter_ for one in clf.networks_]
-    assert [one.n_iter_ for one in clf.networks_] == alone
-    assert alone[0] == 15
+@pytest.mark.parametrize(("table", "epochs"), [((X, Y), 15), ((BOARD, FIELDS), 60)])
+def test_one_trial_tells_for_all_networks_of_an_ensemble(table, epochs, trials):
+    clf = ScratchMLPEnsembleClassifier(4, 50, random_state=0).fit(*table)
+    assert len(trials) == 1
+    assert [network.max_iter for network in clf.networks_] == ["auto", epochs, epochs, epochs]
+    for network in clf.networks_:
+        alone = clone(network).fit(*table)
+        assert alone.n_iter_ == network.n_iter_ == epochs
+        # In a stack a product may be rounded otherwise.
+        assert_allclose(alone.loss_curve_, network.loss_curve_, rtol=1e-3)
+
+
+def test_networks_of_a_search_are_tried_out_each():
     with parallel_config(backend="stacked", n_jobs=1):
         search = GridSearchCV(net(), {"alpha": [0, 1e-6]}, cv=2).fit(X, Y)
     assert search.best_estimator_.n_iter_ == 15
@@ -259,21 +268,38 @@ def test_losses_of_rows_are_those_of_each_alone(key, weighted):
     assert_allclose(found, each if weight is None else weight[:, 0] * each, rtol=1e-12)
 
 
+def lead_of(losses):
+    """By how many standard errors the later half of the epochs is better, by a paired t test."""
+    half, n = len(losses) // 2, len(losses[0])
+    test = ttest_rel(np.mean(losses[:half], axis=0), np.mean(losses[half:], axis=0))
+    return test.statistic * math.sqrt(n / (n - 1))
+
+
 def test_its_lead_is_that_of_a_paired_test(trials):
-    A, a = load_digits(return_X_y=True)
-    net().fit(A, a)
-    progress = trials[0].hold_out
-    losses, n = np.array(progress.losses), len(progress.rows)
-    assert len(losses) == trials[0].max_iter
-    half = len(losses) // 2
+    net().fit(X, Y)
+    [job] = trials
+    progress = job.hold_out
+    assert len(progress.losses) == job.max_iter == 15
+    assert abs(progress.lead()) < 2
     progress.losses.pop()
-    progress(trials[0].start.theta)  # as if the last epoch had unlearnt all
-    losses = np.array(progress.losses)
-    test = ttest_rel(losses[:half].mean(axis=0), losses[half:].mean(axis=0))
-    assert_allclose(progress.lead(), test.statistic * math.sqrt(n / (n - 1)), rtol=1e-4)
+    progress(job.start.theta)  # as if the last epoch had unlearnt all
+    losses, n = np.array(progress.losses, float), len(progress.rows)
+    assert_allclose(progress.lead(), lead_of(losses), rtol=1e-4)
     tests = [ttest_rel(progress.constant, row).statistic for row in losses]
     assert np.argmax(tests) != len(losses) - 1
     assert_allclose(progress.learnt(), max(tests) * math.sqrt(n / (n - 1)), rtol=1e-4)
+
+
+def test_it_ends_where_more_epochs_are_better_beyond_doubt(trials):
+    A, a = load_digits(return_X_y=True)
+    clf = net().fit(A, a)
+    [job] = trials
+    losses = np.array(job.hold_out.losses, float)
+    assert job.max_iter / 2 <= len(losses) < job.max_iter
+    assert lead_of(losses) >= 4
+    middle = math.ceil(job.max_iter / 2)
+    assert all(lead_of(losses[:n]) < 4 for n in range(middle, len(losses)))
+    assert clf.n_iter_ > job.max_iter
 
 
 @pytest.mark.parametrize("classes", [2, 3])

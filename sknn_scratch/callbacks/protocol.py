@@ -99,7 +99,7 @@ class JobFollower:
         raise NotImplementedError
 
     def check_one_fit(self, estimator: Any, context: Any, *, partial: str, many: str) -> None:
-        """Raise an error unless this is a ``fit`` of one network.
+        """Raise an error unless this is a ``fit`` of one network, and the only one.
 
         Parameters
         ----------
@@ -146,14 +146,14 @@ def callback_context(estimator: CallbackSupport, task_name: str) -> Any:
 
 
 class FollowedFit:
-    """A fit that callbacks follow: a task, in which each epoch is a task of its own.
+    """A fit of a network that callbacks follow: a task, in which each epoch is a task of its own.
 
     It is itself a callback of the job, and begins and ends the tasks of the epochs.
 
     Parameters
     ----------
     context : CallbackContext
-        Context of the fit, from :func:`callback_context`.
+        Context of the fit.
     given : dict
         Arguments of every hook: estimator, X, y and metadata.
     job : TrainingJob
@@ -201,12 +201,19 @@ class FollowedFit:
             self._begin_epoch(epoch.state)
         return stop
 
-    def end(self) -> None:
-        """End the task of the fit, whose result the estimator has adopted."""
+    def end(self, attributes: dict[str, Any] | None) -> None:
+        """End the task of the fit.
+
+        Parameters
+        ----------
+        attributes : dict or None
+            What makes the estimator a fitted one: nothing if it has adopted the result; None if
+            there is none.
+        """
         if self.epoch is not None:
             # This epoch did not happen: L-BFGS had converged, or the user interrupted training.
             self.epoch.call_on_fit_task_end(estimator=self.given["estimator"])
-        self.context.call_on_fit_task_end(**self.given, reconstruction_attributes={})
+        self.context.call_on_fit_task_end(**self.given, reconstruction_attributes=attributes)
 
     def _begin_epoch(self, state: Callable[[], TrainingState]) -> None:
         self.epoch = self.context.subcontext(task_name="epoch")

@@ -31,7 +31,7 @@ from sknn_scratch.estimator.report import report
 from sknn_scratch.estimator.rows import Table, check_alike
 from sknn_scratch.estimator.tables import as_table, check_all_there, has_kinds, unmasked
 from sknn_scratch.estimator.task import Task
-from sknn_scratch.estimator.trial import after_trials
+from sknn_scratch.estimator.trial import after_trial
 from sknn_scratch.network.activations import ACTIVATIONS
 
 #: Types of X that need no conversion.
@@ -237,7 +237,7 @@ class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
             check_alike(table.X, held_out.X)
         seen = see(fitted, fitted._task, table, held_out, mode)
         fit = plan_fit(fitted, fitted._task, seen, mode)
-        [fit] = after_trials([(fitted, fitted._task, fit)])
+        fit = after_trial(fitted, fitted._task, fit)
         followed = None
         if context is not None:
             metadata = None if sample_weight is None else {"sample_weight": sample_weight}
@@ -252,7 +252,7 @@ class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
         before, self.__dict__ = self.__dict__, attributes
         try:
             if followed is not None:
-                followed.end()
+                followed.end({})
             if self.loss_curve_ is getattr(fitted, "loss_curve_", None):
                 self.loss_curve_.extend(result.loss_curve)
         except BaseException:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from numbers import Integral
-from typing import Any, ClassVar, NoReturn, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,13 +15,21 @@ from sklearn.utils.validation import check_is_fitted
 
 from sknn_scratch._caller import is_one_of_many
 from sknn_scratch._compat import Interval, fit_context
+from sknn_scratch.callbacks.protocol import (
+    CallbackSupport,
+    FollowedFit,
+    JobFollower,
+    callbacks_of,
+)
 from sknn_scratch.estimator.classifier import ScratchMLPClassifier
+from sknn_scratch.estimator.columns import levels_of
 from sknn_scratch.estimator.fitting import Fit, Seen, adopted, plan_fit, see
 from sknn_scratch.estimator.plan import Mode, hidden_sizes
 from sknn_scratch.estimator.report import report
 from sknn_scratch.estimator.rows import Table, check_alike
-from sknn_scratch.estimator.task import Task
-from sknn_scratch.estimator.trial import after_trials
+from sknn_scratch.estimator.trial import after_trial, tried_epochs
+from sknn_scratch.network.encoding import has_bins
+from sknn_scratch.training.job import TrainingState
 from sknn_scratch.training.trainer import train_all
 
 #: Parameters that go to each network as they are.
@@ -40,7 +48,11 @@ SHARED = (
 )
 
 
-class ScratchMLPEnsembleClassifier(ClassifierMixin, BaseEstimator):
+#: The mode of every fit of an ensemble.
+ANEW = Mode(again=False)
+
+
+class ScratchMLPEnsembleClassifier(CallbackSupport, ClassifierMixin, BaseEstimator):
     """Average the probabilities of several networks, which see a table in two ways.
 
     Networks alternately see the columns as they are and piecewise-linear encoded, which is nearer
@@ -100,8 +112,11 @@ class ScratchMLPEnsembleClassifier(ClassifierMixin, BaseEstimator):
 
     Notes
     -----
-    There is neither ``warm_start`` nor ``partial_fit``, and callbacks follow single networks only.
-    To train on, use the networks in ``networks_``.
+    There is neither ``warm_start`` nor ``partial_fit``. To train on, use the networks in
+    ``networks_``.
+
+    With ``max_iter="auto"``, the first network tries out whether few epochs do, if there is a trial
+    at all. The others do as it does: their ``max_iter`` is a number.
 
     All networks see a sparse X, or a table without numeric columns, as it is. They then differ in
     their seeds alone.
@@ -216,70 +231,93 @@ class ScratchMLPEnsembleClassifier(ClassifierMixin, BaseEstimator):
             If the user interrupted training (Ctrl-C). The networks that had begun are kept. In a
             trial of few epochs (``max_iter``), Ctrl-C raises KeyboardInterrupt instead.
         """
-        mode = Mode(again=False)
+        context = None
+        if callbacks_of(self):
+            context = self._init_callback_context(
+                task_name="fit", max_subtasks=self.n_networks, sequential_subtasks=False
+            )
         shared = {name: getattr(self, name) for name in SHARED}
         rng = check_random_state(self.random_state)
         one = ScratchMLPClassifier(self.hidden_layer_sizes, random_state=0, **shared)
-        table = one._validate_table(mode, one._find_task, X, y, sample_weight)
+        table = one._validate_table(ANEW, one._find_task, X, y, sample_weight)
         held_out = one._validate_set(X_val, y_val, sample_weight_val)
         if held_out is not None:
             check_alike(table.X, held_out.X)
-        views = self._views(one, table, held_out)
-        members: list[ScratchMLPClassifier] = []
-        planned: list[tuple[ScratchMLPClassifier, Task, Fit]] = []
-        for k in range(self.n_networks):
-            member, seen = views[k % len(views)]
-            seed = rng.randint(np.iinfo(np.int32).max)
-            member = member._with({**vars(member), "random_state": seed})
-            members.append(member)
-            planned.append((member, member._task, plan_fit(member, member._task, seen, mode)))
-        fits = after_trials(planned)
-        results = train_all([fit.job for fit in fits])
-        begun = [
-            (member, fit, result)
-            for member, fit, result in zip(members, fits, results, strict=True)
-            if result is not None
-        ]
-        interrupted = [one for one in begun if one[-1].stop_reason == "interrupted"]
+        members = _plan(self.n_networks, self._views(one, table, held_out), rng)
+        followed: list[FollowedFit] = []
+        if context is not None:
+            metadata = None if sample_weight is None else {"sample_weight": sample_weight}
+            given = {"estimator": self, "X": X, "y": y, "metadata": metadata}
+            context.call_on_fit_task_begin(**given)
+            followed = [member.followed(k, context, given) for k, member in enumerate(members)]
+        jobs = [one.job for one in followed] or [member.fit.job for member in members]
+        begun = {k: result for k, result in enumerate(train_all(jobs)) if result is not None}
+        interrupted = [k for k, result in begun.items() if result.stop_reason == "interrupted"]
         if interrupted and is_one_of_many():
             raise KeyboardInterrupt  # it is the search that the user wants to end
-        self.networks_ = [
-            member._with(adopted(member, fit, result)) for member, fit, result in begun
-        ]
-        for member, fit, result in interrupted[:1] or begun:
-            report(member, member._task, mode, fit.plan, fit.job, result)
+        networks = {k: members[k].fitted(result) for k, result in begun.items()}
+        before, self.__dict__ = self.__dict__, {**vars(self), "networks_": [*networks.values()]}
+        try:
+            for k, task in enumerate(followed):
+                task.end({"networks_": [networks[k]]} if k in networks else None)
+            if context is not None:
+                context.call_on_fit_task_end(**given, reconstruction_attributes={})
+        except BaseException:
+            self.__dict__ = before
+            raise
+        for k in interrupted[:1] or begun:
+            member, fit = members[k]
+            report(member, member._task, ANEW, fit.plan, fit.job, begun[k])
         return self
 
     def _views(
         self, one: ScratchMLPClassifier, table: Table, held_out: Table | None
     ) -> list[tuple[ScratchMLPClassifier, Seen]]:
         """Return the views of the table, each as an estimator and what it sees."""
-        mode = Mode(again=False)
-        plain = one, see(one, one._task, table, held_out, mode)
-        if self.n_networks == 1 or issparse(table.X):
+        plain = one, see(one, one._task, table, held_out, ANEW)
+        X, weight, levels = table.X, table.sample_weight, levels_of(one._columns)
+        if self.n_networks == 1 or issparse(X) or not has_bins(X, weight, levels):
             return [plain]
         halved = [(size + 1) // 2 for size in hidden_sizes(one)]
         changes = {"hidden_layer_sizes": halved, "numerical_encoding": "piecewise_linear"}
         other = one._with({**vars(one), **changes})
-        encoded = see(other, other._task, table, held_out, mode)
-        encoding = encoded.scaling.features.encoding
-        if encoding is None or not encoding.bins.any():
-            return [plain]
-        return [plain, (other, encoded)]
+        return [plain, (other, see(other, other._task, table, held_out, ANEW))]
 
-    @property
-    def set_callbacks(self) -> NoReturn:
-        """There is none: callbacks follow single networks.
+    def set_callbacks(self, *callbacks: Any) -> Self:
+        """Set the callbacks that follow each fit, replacing earlier ones.
+
+        Within the task of the fit, each network is a task named "network", and its epochs are tasks
+        within that. So ``context.parent.task_id`` of an epoch is the number of its network, counted
+        from 0, and its ``fitted_estimator`` is the ensemble of this network alone. Training of a
+        network ends after an epoch for which the ``on_fit_task_end`` of a callback returns True;
+        the others go on.
+
+        Parameters
+        ----------
+        *callbacks : objects with the methods of :class:`sklearn.callback.FitCallback`
+            Calling it without any removes those that were set.
+
+        Returns
+        -------
+        self : estimator
+            The estimator.
 
         Raises
         ------
-        AttributeError
-            Always, so that a search or a pipeline sees that there is no such method.
+        ImportError
+            If scikit-learn is older than 1.9, which has no callbacks.
+        TypeError
+            If one of them is not a callback, or is a :class:`Checkpoint` or
+            :class:`LearningRecorder`, which follow single networks.
         """
-        raise AttributeError(
-            f"{type(self).__name__} has no set_callbacks: callbacks follow single networks. Set "
-            "them on a ScratchMLPClassifier, such as clone(ensemble.networks_[0]), and fit that."
-        )
+        for one in callbacks:
+            if isinstance(one, JobFollower):
+                raise TypeError(
+                    f"{type(one).__name__} follows the training of one network, and "
+                    f"{type(self).__name__} trains several. Set it on a ScratchMLPClassifier, such "
+                    "as clone(ensemble.networks_[0]), and fit that."
+                )
+        return super().set_callbacks(*callbacks)
 
     # ------------------------------------------------------------ predict
 
@@ -400,3 +438,48 @@ class ScratchMLPEnsembleClassifier(ClassifierMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         one = ScratchMLPClassifier().__sklearn_tags__()
         return replace(tags, input_tags=one.input_tags, classifier_tags=one.classifier_tags)
+
+
+class Member(NamedTuple):
+    """A network of an ensemble that is about to be trained."""
+
+    estimator: ScratchMLPClassifier
+    fit: Fit
+
+    def fitted(self, state: TrainingState) -> ScratchMLPClassifier:
+        """Return the network as training left it."""
+        return self.estimator._with(adopted(self.estimator, self.fit, state))
+
+    def followed(self, k: int, context: Any, given: dict[str, Any]) -> FollowedFit:
+        """Let the callbacks of an ensemble follow its training, as network number k."""
+        task = context.subcontext(task_name="network", task_id=k, max_subtasks=None)
+        return FollowedFit(
+            task, given, self.fit.job, (), lambda state: {"networks_": [self.fitted(state)]}
+        )
+
+
+def _plan(
+    n: int, views: Sequence[tuple[ScratchMLPClassifier, Seen]], rng: np.random.RandomState
+) -> list[Member]:
+    """Plan the training of n networks, which see a table in several views by turns.
+
+    The first that is to be tried out tells for all whether few epochs do.
+    """
+    members: list[Member] = []
+    few: bool | None = None
+    for k in range(n):
+        one, seen = views[k % len(views)]
+        seed = rng.randint(np.iinfo(np.int32).max)
+        network = one._with({**vars(one), "random_state": seed})
+        fit = plan_fit(network, network._task, seen, ANEW)
+        planned = fit.plan.max_iter
+        if fit.plan.tries and few is None:
+            fit = after_trial(network, network._task, fit)
+            few = fit.job.max_iter < planned
+        elif fit.plan.tries:
+            epochs = tried_epochs(planned) if few else planned
+            network = network._with({**vars(network), "max_iter": epochs})
+            if few:  # as many epochs as were planned make the same job
+                fit = plan_fit(network, network._task, seen, ANEW)
+        members.append(Member(network, fit))
+    return members

@@ -5,11 +5,11 @@ its rows by heart. Only rows that it does not learn from tell. So the first epoc
 four fifths of the rows. Unless the other fifth is clearly better predicted in the later half of
 these epochs than in the earlier, the fit has no more epochs than the trial. A network that predicts
 this fifth no better than a constant does, in any epoch, may not have begun to learn, as where only
-several columns together tell the class: its fit has all epochs.
+several columns together tell the class: its fit has all epochs. A trial of which the middle already
+leaves no doubt that many help, as of classes that hardly overlap, ends early.
 """
 
 import math
-from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -25,20 +25,22 @@ from sknn_scratch.estimator.rows import split
 from sknn_scratch.estimator.task import Task
 from sknn_scratch.network.losses import LOSSES, losses_of_rows
 from sknn_scratch.network.model import Network
-from sknn_scratch.training.job import TrainingJob
+from sknn_scratch.training.job import Epoch, TrainingJob
 from sknn_scratch.training.schedules import Schedule
-from sknn_scratch.training.trainer import train_all
+from sknn_scratch.training.trainer import train_one
 
 #: Fraction of the rows that a trial holds out, and of the planned epochs that it has.
 HELD_OUT, TRIED = 0.2, 0.25
 
-#: By how many standard errors the later half must be better.
-CLEARLY = 2.0
+#: By how many standard errors the later half must be better; and by how many, from the middle of a
+#: trial on, the later half of the epochs so far to end it. Twice as many, since there is more to
+#: learn in the first epochs.
+CLEARLY, BEYOND_DOUBT = 2.0, 4.0
 
 
 @dataclass(frozen=True, eq=False)
 class Progress:
-    """Hold-out of a trial, which keeps what its rows lose."""
+    """Hold-out of a trial, which keeps what its rows lose, and ends it where that tells enough."""
 
     job: TrainingJob
     """Job of the fit."""
@@ -61,11 +63,16 @@ class Progress:
         return max(_standard_errors(self.constant - losses) for losses in self.losses)
 
     def lead(self) -> float:
-        """Compute by how many standard errors the later half of the epochs is better."""
+        """Compute by how many standard errors the later half of the epochs so far is better."""
         half = len(self.losses) // 2
         return _standard_errors(
             np.mean(self.losses[:half], axis=0) - np.mean(self.losses[half:], axis=0)
         )
+
+    def is_beyond_doubt(self, epoch: Epoch) -> bool:
+        """Tell, after an epoch, whether the rest of the trial could hardly tell otherwise."""
+        middle = tried_epochs(self.job.max_iter) / 2
+        return epoch.number >= middle and self.lead() >= BEYOND_DOUBT
 
 
 def _standard_errors(gain: NDArray) -> float:
@@ -75,26 +82,30 @@ def _standard_errors(gain: NDArray) -> float:
         return float(gain.mean()) / error if error > 0 else 0.0
 
 
-def after_trials(fits: Sequence[tuple[Any, Task, Fit]]) -> list[Fit]:
-    """Try out those of some fits whose plan says so, and return all with as many epochs as help.
+def after_trial(estimator: Any, task: Task, fit: Fit) -> Fit:
+    """Try out a fit if its plan says so, and return it with as many epochs as help.
 
     Raises
     ------
     KeyboardInterrupt
-        If the user interrupts a trial, after which no network has learnt anything.
+        If the user interrupts the trial, after which the network has learnt nothing.
     """
-    trials = {k: _trial(*one) for k, one in enumerate(fits) if one[-1].plan.tries}
-    found = [fit for *_, fit in fits]
-    results = train_all([job for job, _ in trials.values()]) if trials else []
-    for (k, (_, progress)), result in zip(trials.items(), results, strict=True):
-        if result is None or result.stop_reason == "interrupted":
-            raise KeyboardInterrupt
-        if result.stop_reason == "max_iter" and progress.learnt() >= CLEARLY > progress.lead():
-            estimator, _, fit = fits[k]
-            if estimator.verbose:
-                print_trial(result.n_iter, fit.job.max_iter)
-            found[k] = fit._replace(job=replace(fit.job, max_iter=result.n_iter))
-    return found
+    if not fit.plan.tries:
+        return fit
+    job, progress = _trial(estimator, task, fit)
+    result = train_one(job)
+    if result.stop_reason == "interrupted":
+        raise KeyboardInterrupt
+    if result.stop_reason != "max_iter" or not progress.learnt() >= CLEARLY > progress.lead():
+        return fit
+    if estimator.verbose:
+        print_trial(result.n_iter, fit.job.max_iter)
+    return fit._replace(job=replace(fit.job, max_iter=result.n_iter))
+
+
+def tried_epochs(planned: int) -> int:
+    """Return how many of the planned epochs a trial has."""
+    return math.ceil(TRIED * planned)
 
 
 def _trial(estimator: Any, task: Task, fit: Fit) -> tuple[TrainingJob, Progress]:
@@ -114,10 +125,10 @@ def _trial(estimator: Any, task: Task, fit: Fit) -> tuple[TrainingJob, Progress]
         start=replace(start, rng=rng, dropout_rng=deepcopy(start.dropout_rng)),
         schedule=Schedule("constant", job.schedule.learning_rate_init),
         batch_size=batch_size_for(estimator.batch_size, len(rows)),
-        max_iter=math.ceil(TRIED * job.max_iter),
+        max_iter=tried_epochs(job.max_iter),
         measures_noise=False,
         hold_out=progress,
-        callbacks=(),
+        callbacks=(progress.is_beyond_doubt,),
     )
     return trial, progress
 

@@ -92,10 +92,10 @@ def learn_encoding(
     for j in range(X.shape[1]):
         there = live & ~np.isnan(X[:, j])
         x = X[there, j].astype(np.float64)
-        edges = np.unique(x)
-        if j in categories or len(edges) < 3:
+        if j in categories or _at_most_two(x):
             parts.append(np.array([[j, 0, 1, -np.inf, np.inf]]))
             continue
+        edges = np.unique(x)
         weight = None if sample_weight is None else sample_weight[there]
         if len(edges) > n_bins + 1:
             inner = [quantile(x, k / n_bins, weight) for k in range(1, n_bins)]
@@ -107,3 +107,15 @@ def learn_encoding(
         )
     columns, start, width, least, greatest = np.concatenate(parts).T
     return PiecewiseLinear(columns.astype(np.intp), start, width, least, greatest)
+
+
+def has_bins(X: NDArray, sample_weight: NDArray | None, categories: Collection[int]) -> bool:
+    """Tell whether :func:`learn_encoding` would find bins in a column of X, (n, n_features)."""
+    live = np.ones(len(X), bool) if sample_weight is None else sample_weight > 0
+    numbers = (X[live, j] for j in range(X.shape[1]) if j not in categories)
+    return not all(_at_most_two(x[~np.isnan(x)]) for x in numbers)
+
+
+def _at_most_two(x: NDArray) -> bool:
+    """Tell whether x, (n,), has at most two values, without sorting it."""
+    return not len(x) or bool(((x == x.min()) | (x == x.max())).all())
