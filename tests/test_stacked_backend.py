@@ -61,7 +61,7 @@ from sknn_scratch import (
 )
 from sknn_scratch.network.activations import ACTIVATIONS, Activation
 from sknn_scratch.parallel.backend import cut
-from sknn_scratch.parallel.scheduler import AS_IT_CAME
+from sknn_scratch.parallel.sharing import AS_IT_CAME
 from sknn_scratch.training.grouping import gains_in_a_stack, stacks_of, working_set
 from sknn_scratch.training.loop import train
 from sknn_scratch.training.trainer import train_one
@@ -454,9 +454,9 @@ def test_max_stack_is_a_whole_number(max_stack):
 
 
 def test_large_data_bound_the_tasks_under_way(trained, monkeypatch):
-    monkeypatch.setattr(
-        "sknn_scratch.parallel.scheduler.MEMORY", 5 * 25 * (4 + 3) * (8 + AS_IT_CAME)
-    )
+    # Their own rows, of five and nearly of a sixth, and what their networks see of two folds.
+    memory = 5.9 * 25 * 4 * AS_IT_CAME + 2 * 25 * (4 + 3) * 8
+    monkeypatch.setattr("sknn_scratch.parallel.scheduler.MEMORY", memory)
     with in_this_process():
         search(grid={"alpha": range(5)}, refit=False).fit(X, Y)
     assert trained == [5, 5]
@@ -500,21 +500,21 @@ def traced_peak(run):
         tracemalloc.stop()
 
 
-@pytest.mark.parametrize("folds_at_a_time", [1, 3])
-def test_memory_is_that_of_one_fit_and_of_those_that_wait(monkeypatch, folds_at_a_time):
+@pytest.mark.parametrize("tasks_at_a_time", [1, 3, 6])
+def test_memory_is_that_of_one_fit_and_of_those_that_wait(monkeypatch, tasks_at_a_time):
     X = np.random.RandomState(0).rand(4000, 50)
     fold = X.nbytes // 2
     model = search(network(batch_size=100, max_iter=1), {"alpha": range(6)}, refit=False)
     alone = traced_peak(lambda: model.fit(X, X[:, 0] > 0.5))
-    a_task = fold // 8 * (8 + AS_IT_CAME)
-    bound = int((folds_at_a_time + 0.5) * a_task)
+    bound = (tasks_at_a_time + 0.9) * fold // 8 * AS_IT_CAME + 2 * fold
     monkeypatch.setattr("sknn_scratch.parallel.scheduler.MEMORY", bound)
     with in_this_process():
         stacked = traced_peak(lambda: model.fit(X, X[:, 0] > 0.5))
-    # A task holds its rows to fit and to score, here two halves, and what the network sees of them;
-    # a stack of several holds what its networks see of both folds once more.
-    more = 0 if folds_at_a_time == 1 else (folds_at_a_time - 1) * 3 * fold + 2 * fold
-    assert stacked < alone + more + fold / 2
+    # A task holds its rows to fit and to score, here two halves; what networks see of each half is
+    # there once, beside a copy of the half while it is made, and once more in a stack of several.
+    seen = 3 if tasks_at_a_time == 1 else 4
+    more = (2 * tasks_at_a_time + seen) - (2 + 1)
+    assert stacked < alone + (more + 0.5) * fold
 
 
 def test_a_stack_fits_into_the_cache():

@@ -1,41 +1,28 @@
 """What both estimators do: validate, plan, train, adopt, report; and predict."""
 
 import math
-from collections.abc import Callable, Mapping
 from functools import cache, partial
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 from sklearn.metrics import get_scorer_names
-from sklearn.utils import Tags, check_array, check_X_y, column_or_1d
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils import Tags
 
 from sknn_scratch._caller import is_one_of_many
-from sknn_scratch._compat import Interval, Options, StrOptions, check_sample_weight, fit_context
+from sknn_scratch._compat import Interval, Options, StrOptions, fit_context
 from sknn_scratch.callbacks.following import follow
 from sknn_scratch.callbacks.protocol import CallbackSupport, callback_context
 from sknn_scratch.estimator.attributes import NetworkAttributes
-from sknn_scratch.estimator.columns import (
-    Columns,
-    check_gaps,
-    input_names,
-    learn_columns,
-)
-from sknn_scratch.estimator.fitting import Fit, adopted, plan_fit, see, train
+from sknn_scratch.estimator.columns import input_names
+from sknn_scratch.estimator.fitting import Fit, Seen, adopted, plan_fit, see, train
 from sknn_scratch.estimator.plan import Mode
 from sknn_scratch.estimator.report import report
-from sknn_scratch.estimator.rows import Table, check_alike
-from sknn_scratch.estimator.tables import as_table, check_all_there, has_kinds, unmasked
-from sknn_scratch.estimator.task import Task
 from sknn_scratch.estimator.trial import after_trial
+from sknn_scratch.estimator.validation import SEEN_BY, FindTask, TableValidation
 from sknn_scratch.network.activations import ACTIVATIONS
-
-#: Types of X that need no conversion.
-FLOATS = (np.float64, np.float32)
 
 #: Settings that make an estimator scikit-learn's with its defaults, except for the loss.
 MLP_SETTINGS: dict[str, Any] = {
@@ -54,9 +41,6 @@ MLP_SETTINGS: dict[str, Any] = {
     "max_iter": 200,
 }
 
-#: Finds the task of y, given row weights and the task of the fit to continue, or None.
-FindTask = Callable[[NDArray, NDArray | None, Any], Task]
-
 
 def solver_is_stochastic(estimator: Any) -> bool:
     """Tell whether partial_fit is available; if not, raise an AttributeError that says why."""
@@ -68,7 +52,7 @@ def solver_is_stochastic(estimator: Any) -> bool:
     return True
 
 
-class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
+class ScratchMLP(NetworkAttributes, TableValidation, CallbackSupport, BaseEstimator):
     """Base of the estimators.
 
     A fit works on a copy of the estimator. When it has succeeded, the copy's attributes replace the
@@ -76,9 +60,6 @@ class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
     thread that predicts meanwhile sees the old network or the new one.
     """
 
-    _task: Task
-    _columns: Columns | None = None
-    _takes_gaps = False
     loss_curve_: list[float]
 
     #: What both estimators have; each adds its loss.
@@ -134,19 +115,7 @@ class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
         "verbose": ["verbose"],
     }
 
-    # ------------------------------------------------------------ what an estimator adds
-
-    def _find_task(self, y: NDArray, weight: NDArray | None, before: Any) -> Task:
-        """Find the task of y, or check that y suits the task of the fit that continues."""
-        raise NotImplementedError
-
-    def _checked_targets(self, y: NDArray) -> NDArray:
-        """Return y in the type that the task needs; one column is an array (n,)."""
-        return y
-
-    def _class_weights(self, y: NDArray, weight: NDArray | None) -> NDArray | None:
-        """Weight rows by their classes, given row weights: (n,), (n, n_labels) or None."""
-        return None
+    _not_seen_by = frozenset(_parameter_constraints) - SEEN_BY
 
     # ------------------------------------------------------------ fit
 
@@ -230,19 +199,21 @@ class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
     ) -> Self:
         """Validate, plan, train, adopt, report."""
         context = callback_context(self, "partial_fit" if mode.partial else "fit")
-        fitted = self._copy()
-        table = fitted._validate_table(mode, find_task, X, y, sample_weight)
-        held_out = fitted._validate_set(*validation)
-        if held_out is not None:
-            check_alike(table.X, held_out.X)
-        seen = see(fitted, fitted._task, table, held_out, mode)
+        if mode.again or mode.partial:
+            fitted = self._copy()
+            tables = fitted._validated(mode, find_task, X, y, sample_weight, *validation)
+            seen = see(fitted, fitted._task, *tables, mode)
+        else:
+            rows = X, y, sample_weight, *validation
+            view = self._view(*rows, is_followed=context is not None)
+            fitted, [seen] = self._with_view(view), view.seen
         fit = plan_fit(fitted, fitted._task, seen, mode)
         fit = after_trial(fitted, fitted._task, fit)
         followed = None
         if context is not None:
             metadata = None if sample_weight is None else {"sample_weight": sample_weight}
             given = {"estimator": self, "X": X, "y": y, "metadata": metadata}
-            data = fitted._data(table, held_out, fit)
+            data = fitted._data(seen, fit)
             followed = follow(fit.job, data, partial(adopted, fitted, fit), context, given)
             fit = fit._replace(job=followed.job)
         result = train(fitted, fit)
@@ -261,25 +232,13 @@ class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
         report(self, fitted._task, mode, fit.plan, fit.job, result)
         return self
 
-    def _validate_table(
-        self, mode: Mode, find_task: FindTask, X: Any, y: Any, sample_weight: Any
-    ) -> Table:
-        """Validate the rows to learn from, and find their task."""
-        X, y = self._validate(X, y, reset=not mode.again)
-        weight = None if sample_weight is None else check_sample_weight(sample_weight, X)
-        before = self._task if mode.again else None
-        self._task = find_task(y, weight, before)
-        if before is not None:
-            self.network_ = self._task.taken_over(self.network_, before)
-        return self._weighted(X, y, weight, allow_zeros=mode.partial)
-
-    def _data(self, table: Table, held_out: Table | None, fit: Fit) -> dict[str, Any]:
+    def _data(self, seen: Seen, fit: Fit) -> dict[str, Any]:
         """Return all that a fit depends on, except for parameters."""
         levels = [] if self._columns is None else self._columns.categories
         return {
-            **table._asdict(),
+            **seen.rows.table._asdict(),
             "categories of X": np.array([f"{of}" for of in levels]),
-            "X_val, y_val": held_out and tuple(held_out),
+            "X_val, y_val": seen.validation and tuple(seen.validation.table),
             "the fit that it goes on from": fit.job.start.theta if fit.mode.again else None,
         }
 
@@ -292,91 +251,6 @@ class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
         """
         names: list[str] = super()._get_param_names()
         return names
-
-    def _copy(self) -> Self:
-        """Return a shallow copy of the estimator. A fit replaces attributes, and changes none.
-
-        ``copy.copy`` takes several times as long as predicting one row.
-        """
-        return self._with(self.__dict__)
-
-    def _with(self, attributes: Mapping[str, Any]) -> Self:
-        """Return an estimator that has these attributes."""
-        made = object.__new__(type(self))
-        made.__dict__.update(attributes)
-        return made
-
-    def _validate(self, X: Any, y: Any, *, reset: bool) -> tuple[NDArray, NDArray]:
-        """Validate rows to learn from or to hold out: X as numbers and codes, and y dense."""
-        X, y = as_table(X), unmasked(y)
-        check_all_there(y)
-        if reset:
-            self._columns = learn_columns(X, self.categorical_features)
-            self._takes_gaps = bool(self.scale_features)
-        X, y = self._table(
-            X,
-            y,
-            reset=reset,
-            multi_output=True,
-            dtype=FLOATS,
-            # If features are scaled, a column-major X is copied anyway.
-            order=None if self.scale_features else "C",
-        )
-        if issparse(y):  # targets are dense
-            y = y.toarray()
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
-        return X, self._checked_targets(y)
-
-    def _table(self, X: Any, *y: Any, reset: bool, **checks: Any) -> Any:
-        """Validate X, or X and y; X becomes an array of numbers and codes, or a CSR matrix."""
-        checks |= {"accept_sparse": "csr", "ensure_all_finite": "allow-nan"}
-        columns = self._columns
-        if columns is None and has_kinds(X):
-            columns = Columns.of_numbers(X)
-        with np.errstate(over="ignore", invalid="ignore"):  # as infinite values are summed up
-            if columns is None:
-                result = validate_data(self, X, *y, reset=reset, **checks)
-            else:
-                validate_data(self, X, *y, reset=reset, skip_check_array=True)
-                check = check_X_y if y else check_array
-                result = check(columns(X), *y, estimator=self, **checks)
-        check_gaps(result[0] if y else result, allowed=self._takes_gaps)
-        return result
-
-    def _weighted(
-        self, X: NDArray, y: NDArray, weight: NDArray | None, *, allow_zeros: bool = False
-    ) -> Table:
-        """Give validated rows their weights, including those of their classes.
-
-        With ``allow_zeros``, all rows may be of classes of weight zero.
-        """
-        by_class = self._class_weights(y, weight)
-        if by_class is None:
-            return Table(X, y, weight, None)
-        if by_class.ndim == 2:
-            return Table(X, y, weight, by_class)
-        if weight is not None:
-            by_class = by_class * weight
-        return Table(X, y, check_sample_weight(by_class, X, allow_zeros=allow_zeros), None)
-
-    def _validate_set(self, X_val: Any, y_val: Any, sample_weight_val: Any) -> Table | None:
-        """Validate the validation rows that were given to fit; None if there are none."""
-        if X_val is None and y_val is None and sample_weight_val is None:
-            return None
-        if X_val is None or y_val is None:
-            there, missing = ("y_val", "X_val") if X_val is None else ("X_val", "y_val")
-            if X_val is y_val is None:
-                there, missing = "sample_weight_val", "X_val and y_val"
-            raise ValueError(
-                f"{there} was given without {missing}. Give X_val and y_val together, or neither: "
-                "then early_stopping sets rows of X aside."
-            )
-        X_val, y_val = self._validate(X_val, y_val, reset=False)
-        self._task.check_validation(y_val)
-        weight = sample_weight_val
-        weight = None if weight is None else check_sample_weight(weight, X_val)
-        return self._weighted(X_val, y_val, weight)
 
     # ------------------------------------------------------------ predict
 
@@ -406,27 +280,6 @@ class ScratchMLP(NetworkAttributes, CallbackSupport, BaseEstimator):
         now = self._copy()
         X = now._checked(X)
         return now._task.decode(now.network_.finite_outputs(X))
-
-    def _checked(self, X: Any) -> Any:
-        """Validate X, unless it is a finite array of floats that needs no change.
-
-        Validation takes several times as long as predicting one row.
-        """
-        if (
-            type(X) is np.ndarray
-            and X.dtype.char in "fd"
-            and X.ndim == 2
-            and len(X) > 0
-            and X.shape[1] == getattr(self, "n_features_in_", None)
-            and not hasattr(self, "feature_names_in_")
-            and self._columns is None
-        ):
-            # The sum of finite values may overflow: then validation decides.
-            with np.errstate(over="ignore", invalid="ignore"):
-                if math.isfinite(X.sum()):
-                    return X
-        check_is_fitted(self)
-        return self._table(as_table(X), reset=False, dtype=FLOATS)
 
     def hidden_activations(self, X: ArrayLike) -> list[NDArray]:
         """Compute the activations of the hidden units.

@@ -7,7 +7,6 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse import issparse
 from scipy.special import logsumexp
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import Tags, check_random_state
@@ -22,13 +21,10 @@ from sknn_scratch.callbacks.protocol import (
     callbacks_of,
 )
 from sknn_scratch.estimator.classifier import ScratchMLPClassifier
-from sknn_scratch.estimator.columns import levels_of
-from sknn_scratch.estimator.fitting import Fit, Seen, adopted, plan_fit, see
+from sknn_scratch.estimator.fitting import Fit, Seen, adopted, plan_fit
 from sknn_scratch.estimator.plan import Mode, hidden_sizes
 from sknn_scratch.estimator.report import report
-from sknn_scratch.estimator.rows import Table, check_alike
 from sknn_scratch.estimator.trial import after_trial, tried_epochs
-from sknn_scratch.network.encoding import has_bins
 from sknn_scratch.training.job import TrainingState
 from sknn_scratch.training.trainer import train_all
 
@@ -239,11 +235,9 @@ class ScratchMLPEnsembleClassifier(CallbackSupport, ClassifierMixin, BaseEstimat
         shared = {name: getattr(self, name) for name in SHARED}
         rng = check_random_state(self.random_state)
         one = ScratchMLPClassifier(self.hidden_layer_sizes, random_state=0, **shared)
-        table = one._validate_table(ANEW, one._find_task, X, y, sample_weight)
-        held_out = one._validate_set(X_val, y_val, sample_weight_val)
-        if held_out is not None:
-            check_alike(table.X, held_out.X)
-        members = _plan(self.n_networks, self._views(one, table, held_out), rng)
+        rows = X, y, sample_weight, X_val, y_val, sample_weight_val
+        view = one._view(*rows, is_followed=context is not None, encoded_too=self.n_networks > 1)
+        members = _plan(self.n_networks, _ways(one._with_view(view), view.seen), rng)
         followed: list[FollowedFit] = []
         if context is not None:
             metadata = None if sample_weight is None else {"sample_weight": sample_weight}
@@ -269,19 +263,6 @@ class ScratchMLPEnsembleClassifier(CallbackSupport, ClassifierMixin, BaseEstimat
             member, fit = members[k]
             report(member, member._task, ANEW, fit.plan, fit.job, begun[k])
         return self
-
-    def _views(
-        self, one: ScratchMLPClassifier, table: Table, held_out: Table | None
-    ) -> list[tuple[ScratchMLPClassifier, Seen]]:
-        """Return the views of the table, each as an estimator and what it sees."""
-        plain = one, see(one, one._task, table, held_out, ANEW)
-        X, weight, levels = table.X, table.sample_weight, levels_of(one._columns)
-        if self.n_networks == 1 or issparse(X) or not has_bins(X, weight, levels):
-            return [plain]
-        halved = [(size + 1) // 2 for size in hidden_sizes(one)]
-        changes = {"hidden_layer_sizes": halved, "numerical_encoding": "piecewise_linear"}
-        other = one._with({**vars(one), **changes})
-        return [plain, (other, see(other, other._task, table, held_out, ANEW))]
 
     def set_callbacks(self, *callbacks: Any) -> Self:
         """Set the callbacks that follow each fit, replacing earlier ones.
@@ -456,6 +437,16 @@ class Member(NamedTuple):
         return FollowedFit(
             task, given, self.fit.job, (), lambda state: {"networks_": [self.fitted(state)]}
         )
+
+
+def _ways(
+    one: ScratchMLPClassifier, seen: Sequence[Seen]
+) -> list[tuple[ScratchMLPClassifier, Seen]]:
+    """Return the ways in which a table is seen: as it is, and encoded if there is that view too."""
+    halved = [(size + 1) // 2 for size in hidden_sizes(one)]
+    changes = {"hidden_layer_sizes": halved, "numerical_encoding": "piecewise_linear"}
+    ways = [one, one._with({**vars(one), **changes})]
+    return [*zip(ways, seen, strict=False)]
 
 
 def _plan(

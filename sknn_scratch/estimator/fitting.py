@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -59,15 +59,39 @@ class Seen(NamedTuple):
     """Validation rows of the user's own, or None."""
 
 
-def see(estimator: Any, task: Task, table: Table, validation: Table | None, mode: Mode) -> Seen:
+@dataclass(frozen=True, eq=False)
+class View:
+    """A validated table as networks see it, which several fits can share."""
+
+    learnt: dict[str, Any]
+    """Attributes that validation has given an estimator: columns, names and the task of y."""
+    seen: Sequence[Seen]
+    """As they see it; once more if some see its numbers encoded."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the values of its arrays."""
+        parts = [rows for seen in self.seen for rows in (seen.rows, seen.validation) if rows]
+        # dense or sparse
+        return sum(array.data.nbytes for rows in parts for array in (rows.inputs, rows.targets))
+
+
+def see(
+    estimator: Any,
+    task: Task,
+    table: Table,
+    validation: Table | None,
+    mode: Mode,
+    keeps_X: bool = True,
+) -> Seen:
     """Learn the map from columns to inputs, and apply it. Draws no random numbers."""
     scaling = _scaling(estimator, table, mode)
     if mode.again:
         dtype = estimator.network_.dtype
     else:
         dtype = float_type(estimator, table.n_live, table.X.dtype)
-    rows = rows_of(table, task, scaling.features, dtype)
-    held_out = validation and rows_of(validation, task, scaling.features, dtype)
+    rows = rows_of(table, task, scaling.features, dtype, keeps_X)
+    held_out = validation and rows_of(validation, task, scaling.features, dtype, keeps_X)
     return Seen(scaling, rows, held_out)
 
 

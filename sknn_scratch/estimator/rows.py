@@ -30,8 +30,8 @@ Score = Callable[[NDArray, NDArray, float], float]
 class Table(NamedTuple):
     """Validated rows, as they were given."""
 
-    X: NDArray
-    """(n, n_features), dense or sparse."""
+    X: Any
+    """(n, n_features), dense or sparse; None where only inputs of the network are needed."""
     y: NDArray
     """Labels or numbers, (n,) or (n, n_outputs)."""
     sample_weight: NDArray | None
@@ -43,8 +43,7 @@ class Table(NamedTuple):
     def n_live(self) -> int:
         """Number of rows with a nonzero weight."""
         weight = self.sample_weight
-        n: int = self.X.shape[0] if weight is None else int(np.count_nonzero(weight))
-        return n
+        return len(self.y) if weight is None else int(np.count_nonzero(weight))
 
 
 class Rows(NamedTuple):
@@ -65,15 +64,16 @@ class Rows(NamedTuple):
         return self.targets[rows], None if self.weight is None else self.weight[rows]
 
 
-def rows_of(table: Table, task: Task, features: FeatureMap, dtype: np.dtype) -> Rows:
-    """Turn validated rows into inputs, targets and weights of the network."""
+def rows_of(table: Table, task: Task, features: FeatureMap, dtype: np.dtype, keeps_X: bool) -> Rows:
+    """Turn validated rows into inputs, targets and weights of the network; X may be let go of."""
     weight = None if table.sample_weight is None else table.sample_weight[:, None]
     if table.label_weight is not None:
         weight = table.label_weight if weight is None else table.label_weight * weight
     inputs = features(table.X, dtype)
     if features.mean is None:
         _check_size(inputs)
-    return Rows(table, inputs, task.encode(table.y, dtype), weight)
+    targets = task.encode(table.y, dtype)
+    return Rows(table if keeps_X else table._replace(X=None), inputs, targets, weight)
 
 
 def _check_size(inputs: Any) -> None:

@@ -17,9 +17,11 @@ the minimum and the maximum, so that an outlier counts as a value at the edge.
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 
 from sknn_scratch.network.quantiles import quantile
 
@@ -109,8 +111,13 @@ def learn_encoding(
     return PiecewiseLinear(columns.astype(np.intp), start, width, least, greatest)
 
 
-def has_bins(X: NDArray, sample_weight: NDArray | None, categories: Collection[int]) -> bool:
-    """Tell whether :func:`learn_encoding` would find bins in a column of X, (n, n_features)."""
+def has_bins(X: Any, sample_weight: NDArray | None, categories: Collection[int]) -> bool:
+    """Tell whether :func:`learn_encoding` would find bins in a column of X, (n, n_features).
+
+    In a sparse X there are none.
+    """
+    if issparse(X):
+        return False
     live = np.ones(len(X), bool) if sample_weight is None else sample_weight > 0
     numbers = (X[live, j] for j in range(X.shape[1]) if j not in categories)
     return not all(_at_most_two(x[~np.isnan(x)]) for x in numbers)

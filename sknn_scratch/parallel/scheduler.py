@@ -14,14 +14,15 @@ from contextlib import nullcontext
 from contextvars import copy_context
 from typing import Any
 
+from sknn_scratch.parallel.sharing import MOST, Sharing, bytes_of
 from sknn_scratch.training.grouping import gains_in_a_stack, stacks_of
 from sknn_scratch.training.job import TrainingJob, TrainingState
 from sknn_scratch.training.shielded import Failure, train_shielded
 from sknn_scratch.training.trainer import trained_by
 
-#: Most bytes of the rows of the tasks whose networks wait, if there are several; and bytes of each
-#: cell as it came, to fit and (a quarter of them) to score, beside what the network sees of it.
-MEMORY, AS_IT_CAME = 1 << 25, 10
+#: Most bytes of the rows of the tasks whose networks wait, if there are several; 32 MiB with what
+#: is kept for the next ones.
+MEMORY = (1 << 25) - MOST
 
 #: Seconds until others run beside a task, as it may need a lock that one which has stopped holds.
 PATIENCE = 5.0
@@ -53,6 +54,7 @@ class Task:
 
     def __init__(self, scheduler: "Scheduler", parent: Any, *call: Call):
         self.scheduler, self.parent, self.calls = scheduler, parent, [*call]
+        self.once = scheduler.sharing.once
         self.thread: TaskThread | None = None  # has one once it has begun
         self.context = copy_context()
         self.filters = warnings.filters
@@ -115,6 +117,7 @@ class Scheduler:
         self.under_way: set[Task] = set()  # those that run, and those that have stopped
         self.idle: list[TaskThread] = []  # that have no task
         self.waiting: list[Task] = []  # those with a network to train
+        self.sharing = Sharing()
         self.is_patient, self.is_over = True, False
 
     def run(self, calls: list[Call]) -> list[Any]:
@@ -130,21 +133,16 @@ class Scheduler:
         """Run tasks until the children of the root are done."""
         self.ready.extend(root.children)
         while root.pending:
-            self._advance()
-
-    def _advance(self) -> None:
-        if self.waiting and (not self.ready or not self.is_patient or self._is_full()):
-            tasks, self.waiting = self.waiting, []
-            self._train(tasks)
-        elif self.ready:
-            self._let_run(self.ready.popleft())
-        else:
-            self._wait()
+            if self.waiting and (not self.ready or not self.is_patient or self._is_full()):
+                tasks, self.waiting = self.waiting, []
+                self._train(tasks)
+            elif self.ready:
+                self._let_run(self.ready.popleft())
+            else:
+                self._wait()
 
     def _is_full(self) -> bool:
-        jobs = [job for task in self.waiting for job in task.networks]
-        arrays = {id(array): array for job in jobs for array in (job.X, job.Y)}.values()
-        held = sum(array.size * (array.itemsize + AS_IT_CAME) for array in arrays)
+        held = bytes_of([task.networks for task in self.waiting])
         many = len(self.under_way) >= self.max_stack or held + held // len(self.waiting) > MEMORY
         return many and self.ready[0].thread is None
 
@@ -205,6 +203,7 @@ class Scheduler:
 
     def _end(self) -> None:
         self.is_over = True
+        self.sharing.forget()
         threads = [*self.idle, *(task.thread for task in self.under_way if task.thread)]
         for thread in threads:
             thread.turns.put(None)  # for the task that it may be in

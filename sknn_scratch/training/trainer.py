@@ -1,9 +1,9 @@
 """Who trains a job: this thread at once, or whoever collects the jobs of several threads."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from threading import local
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from sknn_scratch.training.grouping import stacks_of
 from sknn_scratch.training.job import TrainingJob, TrainingState
@@ -11,12 +11,17 @@ from sknn_scratch.training.loop import train
 
 _this_thread = local()
 
+Made = TypeVar("Made")
+
 
 class Trainer(Protocol):
     """Who trains the jobs of a thread."""
 
     def train(self, jobs: Sequence[TrainingJob]) -> list[TrainingState]:
         """Train jobs."""
+
+    def once(self, function: Callable[..., Made], *arguments: Any) -> Made:
+        """Return what a function makes of arguments, or has made of equal ones."""
 
 
 def current_trainer() -> Trainer | None:
@@ -45,6 +50,15 @@ def train_all(jobs: Sequence[TrainingJob]) -> Sequence[TrainingState | None]:
         if any(result.stop_reason == "interrupted" for result in trained):
             break
     return results
+
+
+def once(function: Callable[..., Made], *arguments: Any) -> Made:
+    """Return what a function makes of arguments, or has made of equal ones for another thread.
+
+    It must depend on nothing else, change none of them, and make what nobody changes.
+    """
+    trainer = current_trainer()
+    return function(*arguments) if trainer is None else trainer.once(function, *arguments)
 
 
 @contextmanager

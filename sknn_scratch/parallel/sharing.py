@@ -1,0 +1,93 @@
+"""What tasks make of the same table: it is made once, and each of them has it.
+
+The tasks of a search cut rows out of its table each for itself, and those of one fold get the same.
+Arguments are the same if they are pickled as the same bytes.
+"""
+
+import pickle
+import warnings
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from hashlib import sha256
+from threading import Lock
+from typing import Any, TypeVar
+from weakref import WeakValueDictionary
+
+import numpy as np
+import sklearn
+from scipy.sparse import issparse
+
+from sknn_scratch.training.job import TrainingJob
+
+#: Most bytes of arguments whose result is shared; and of results that no task has any more.
+MOST = 1 << 23
+
+#: Bytes of a cell as it came, which each task has to fit and (a quarter of them) to score.
+AS_IT_CAME = 10
+
+Made = TypeVar("Made")
+
+
+class Sharing:
+    """Results of functions, as long as a task has them, and of the last ones for some time more."""
+
+    def __init__(self) -> None:
+        self.made: WeakValueDictionary[object, Any] = WeakValueDictionary()
+        self.kept: deque[tuple[Any, int]] = deque()
+        self.bytes = 0  # of those kept
+        self.lock = Lock()
+
+    def once(self, function: Callable[..., Made], *arguments: Any) -> Made:
+        """Return what a function makes of arguments, or has made of equal ones.
+
+        It makes that of copies of the arguments, which nobody else can change. If it fails or
+        warns, it does so for each task; and what cannot be pickled is not shared.
+        """
+        buffers: list[pickle.PickleBuffer] = []
+        depends_on = arguments, sklearn.get_config(), np.geterr()
+        try:
+            pickled = pickle.dumps(depends_on, protocol=5, buffer_callback=buffers.append)
+            parts: list[bytes | memoryview] = [pickled, *(buffer.raw() for buffer in buffers)]
+        except Exception:
+            return function(*arguments)
+        sizes = [*map(len, parts)]
+        if sum(sizes) > MOST:
+            return function(*arguments)
+        digest = sha256()
+        for part in parts:
+            digest.update(part)
+        key = (function, *sizes, digest.digest())
+        made: Made | None = self.made.get(key)
+        if made is None:
+            with suppress(Exception), warnings.catch_warnings(record=True) as warned:
+                warnings.simplefilter("always")
+                copies, *_ = pickle.loads(pickled, buffers=map(bytearray, parts[1:]))
+                made = function(*copies)
+            if made is None or warned:
+                return function(*arguments)
+            self._keep(key, made)
+        return made
+
+    def _keep(self, key: object, made: Any) -> None:
+        size = made.data.nbytes if issparse(made) else made.nbytes
+        with self.lock:
+            self.made[key] = made
+            self.kept.append((made, size))
+            self.bytes += size
+            while self.bytes > MOST:
+                self.bytes -= self.kept.popleft()[1]
+
+    def forget(self) -> None:
+        """Keep nothing that no task has any more."""
+        with self.lock:
+            self.kept.clear()
+            self.bytes = 0
+
+
+def bytes_of(tasks: Sequence[Sequence[TrainingJob]]) -> int:
+    """Estimate the bytes of the rows of tasks, each given by the jobs of its networks."""
+    jobs = [job for task in tasks for job in task]
+    shared = {id(array): array for job in jobs for array in (job.X, job.Y)}.values()
+    own = sum(task[0].X.size for task in tasks)
+    return own * AS_IT_CAME + sum(array.nbytes for array in shared)
