@@ -49,6 +49,12 @@ def test_values_of_each_bin(n_bins):
         assert_allclose(edges[0] + encoded[:, mine] @ np.diff(edges), X[:, j])
 
 
+@pytest.mark.parametrize("n_values", [4, 5, 6, 7])
+def test_there_are_no_more_bins_than_asked_for(n_values):
+    encoding = learn_encoding(np.arange(n_values)[:, None] ** 2.0, None, (), 4)
+    assert len(encoding.columns) == min(n_values - 1, 4)
+
+
 def test_values_beyond_those_seen_are_at_the_edge():
     encoding = learn_encoding(X, None, (), 4)
     assert_array_equal(encoding(np.full((1, X.shape[1]), 1e300)), 1)

@@ -5,7 +5,7 @@ import copy
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from jobs import PLAIN
 from judges import bounded, scaled, scaling_of
@@ -127,6 +127,7 @@ def test_centre_and_scale_are_those_of_the_values_within_bounds(kind, weights, c
     ),
     weights=st.lists(st.integers(0, 3), min_size=8, max_size=8),
 )
+@example(values=[0, 0, 0, 0, 1, 1, -7], weights=[1] * 8)
 def test_values_that_tie_and_bounds_that_are_met(values, weights):
     X, weight = np.array(values, dtype=float)[:, None], np.array([1.0, *weights])[: len(values)]
     for w in (None, weight):

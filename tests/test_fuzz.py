@@ -192,6 +192,16 @@ def test_a_file_with_other_things_in_it_is_refused_or_finite(
     resumed(kind, checkpoints, packed(found if notes is None else notes[0], arrays))
 
 
+@pytest.mark.parametrize("name", ["steps", "plateaus", "samples_seen"])
+def test_a_count_below_zero_is_refused(checkpoints, name):
+    with np.load(io.BytesIO(checkpoints["classifier"].content)) as file:
+        arrays = dict(file)
+    notes = json.loads(arrays.pop(NOTES).tobytes())
+    assert resumed("classifier", checkpoints, packed(notes, arrays)) is not None
+    notes["state"][name] = -1
+    assert resumed("classifier", checkpoints, packed(notes, arrays)) is None
+
+
 # ---------------------------------------------------------------- names on a page
 
 # What a name may be in Python, halves of surrogate pairs among them.
