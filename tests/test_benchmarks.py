@@ -455,6 +455,7 @@ def test_the_picture_of_speed_shows_what_the_pages_say(monkeypatch):
         written = [float(row[column]) for row in table[2 : 2 + len(ax.texts)]]
         drawn = [float(text.get_text().split()[0]) for text in ax.texts]
         assert len(drawn) > 3
-        np.testing.assert_allclose(drawn, written, atol=0.051)
+        # Both are rounded, and what is drawn is a quotient of seconds that are.
+        np.testing.assert_allclose(drawn, written, atol=0.101)
         for sign in ax.collections[1:]:
             assert len(sign.get_offsets()) == len(drawn)
