@@ -207,7 +207,7 @@ NEAR_MISSES = {
     "a row less": lambda table: table[:-1],
     "the type of a column": lambda table: table.astype({"whole": np.float32}),
     "words as categories": lambda table: table.astype({"word": "category"}),
-    "words as objects": lambda table: table.astype({"word": object}),
+    "words as strings": lambda table: table.astype({"word": "string"}),
     "a level that no row has": lambda table: table.assign(
         category=table["category"].cat.add_categories("none")
     ),
