@@ -2,7 +2,6 @@
 
 import sys
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
@@ -19,12 +18,14 @@ ONE_FIT = tuple(
 )
 
 
-def _callers() -> Iterator[FrameType]:
-    """Yield the frames of the callers, innermost first, starting outside this module."""
+def _callers() -> list[FrameType]:
+    """Return the frames of the callers, innermost first, starting outside this module."""
     frame: FrameType | None = sys._getframe(2)
+    frames = []  # a generator that is dropped before its end would lose an interrupt there
     while frame is not None:
-        yield frame
+        frames.append(frame)
         frame = frame.f_back
+    return frames
 
 
 def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
