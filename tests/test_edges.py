@@ -312,6 +312,18 @@ def test_a_penalty_beyond_single_precision(alpha):
             model.fit([[0.0], [1.0]], [0, 1])
 
 
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_a_tolerance_of_half_precision_and_losses_beyond_it(solver):
+    model = ScratchMLPRegressor(
+        (3,), loss="squared_error", scale_targets=False, solver=solver, alpha=1e6, max_iter=2
+    ).set_params(tol=np.float16(0.5))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(X, X[:, 0] * 1e5)
+    assert np.isfinite(model.loss_)
+
+
 @networks
 def test_ten_hidden_layers(estimator):
     model = make(estimator, hidden_layer_sizes=(20,) * 10)

@@ -220,8 +220,9 @@ class ScratchMLP(NetworkAttributes, TableValidation, CallbackSupport, BaseEstima
         if result.stop_reason == "interrupted" and is_one_of_many():
             raise KeyboardInterrupt  # it is the search that the user wants to end
         attributes = adopted(fitted, fit, result, hand_on_curve=mode.partial)
-        before, self.__dict__ = self.__dict__, attributes
+        before = self.__dict__
         try:
+            self.__dict__ = attributes
             if followed is not None:
                 followed.end({})
             if self.loss_curve_ is getattr(fitted, "loss_curve_", None):

@@ -250,8 +250,9 @@ class ScratchMLPEnsembleClassifier(CallbackSupport, ClassifierMixin, BaseEstimat
         if interrupted and is_one_of_many():
             raise KeyboardInterrupt  # it is the search that the user wants to end
         networks = {k: members[k].fitted(result) for k, result in begun.items()}
-        before, self.__dict__ = self.__dict__, {**vars(self), "networks_": [*networks.values()]}
+        before = self.__dict__
         try:
+            self.__dict__ = {**before, "networks_": [*networks.values()]}
             for k, task in enumerate(followed):
                 task.end({"networks_": [networks[k]]} if k in networks else None)
             if context is not None:

@@ -244,7 +244,7 @@ def train(estimator: Any, fit: Fit) -> TrainingState:
         solver = start.solver or fit.job.solver.new_state(start.theta)
         return replace(start, solver=solver, loss=loss, stop_reason="max_iter")
     if estimator.solver == "lbfgs":
-        result = train_lbfgs(fit.job, estimator.tol, estimator.max_fun)
+        result = train_lbfgs(fit.job, float(estimator.tol), estimator.max_fun)
     else:
         result = train_one(fit.job)
     if result.rng is not fit.rng:  # training drew from a copy, in a stack or in another process

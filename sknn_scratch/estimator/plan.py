@@ -360,4 +360,4 @@ def _stopping(parameters: Any, *, stops_early: bool) -> NoImprovement | None:
     """Choose the rule that tells when training has stalled."""
     if parameters.learning_rate == "cosine" and not stops_early:
         return None
-    return NoImprovement(parameters.tol, parameters.n_iter_no_change, keep_best=stops_early)
+    return NoImprovement(float(parameters.tol), parameters.n_iter_no_change, keep_best=stops_early)

@@ -88,7 +88,7 @@ def _not_converged(estimator: Any, job: TrainingJob, result: TrainingState) -> s
 
 def _no_better(estimator: Any, task: Task, job: TrainingJob, result: TrainingState) -> str:
     """Return a message if the network is no better than its baseline, or else an empty one."""
-    if not (result.loss > job.baseline + estimator.tol and job.baseline > 0):
+    if not (result.loss > job.baseline + float(estimator.tol) and job.baseline > 0):
         return ""
     alpha = f"lower alpha={estimator.alpha}, " if estimator.alpha > 0 else ""
     return (
