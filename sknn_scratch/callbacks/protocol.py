@@ -145,6 +145,12 @@ def callback_context(estimator: CallbackSupport, task_name: str) -> Any:
     return estimator._init_callback_context(task_name=task_name, max_subtasks=None)
 
 
+def hook_arguments(estimator: Any, X: Any, y: Any, sample_weight: Any) -> dict[str, Any]:
+    """Return the arguments that every hook of the callbacks of a fit is called with."""
+    metadata = None if sample_weight is None else {"sample_weight": sample_weight}
+    return {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
+
+
 class FollowedFit:
     """A fit of a network that callbacks follow: a task, in which each epoch is a task of its own.
 
@@ -155,7 +161,7 @@ class FollowedFit:
     context : CallbackContext
         Context of the fit.
     given : dict
-        Arguments of every hook: estimator, X, y and metadata.
+        Arguments of every hook, from :func:`hook_arguments`.
     job : TrainingJob
         The job to train.
     followers : sequence of callable

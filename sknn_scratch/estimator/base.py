@@ -14,7 +14,7 @@ from sklearn.utils import Tags
 from sknn_scratch._caller import is_one_of_many
 from sknn_scratch._compat import Interval, Options, StrOptions, fit_context
 from sknn_scratch.callbacks.following import follow
-from sknn_scratch.callbacks.protocol import CallbackSupport, callback_context
+from sknn_scratch.callbacks.protocol import CallbackSupport, callback_context, hook_arguments
 from sknn_scratch.estimator.attributes import NetworkAttributes
 from sknn_scratch.estimator.columns import input_names
 from sknn_scratch.estimator.fitting import Fit, Seen, adopted, plan_fit, see, train
@@ -211,8 +211,7 @@ class ScratchMLP(NetworkAttributes, TableValidation, CallbackSupport, BaseEstima
         fit = after_trial(fitted, fitted._task, fit)
         followed = None
         if context is not None:
-            metadata = None if sample_weight is None else {"sample_weight": sample_weight}
-            given = {"estimator": self, "X": X, "y": y, "metadata": metadata}
+            given = hook_arguments(self, X, y, sample_weight)
             data = fitted._data(seen, fit)
             followed = follow(fit.job, data, partial(adopted, fitted, fit), context, given)
             fit = fit._replace(job=followed.job)

@@ -19,6 +19,7 @@ from sknn_scratch.callbacks.protocol import (
     FollowedFit,
     JobFollower,
     callbacks_of,
+    hook_arguments,
 )
 from sknn_scratch.estimator.classifier import ScratchMLPClassifier
 from sknn_scratch.estimator.fitting import Fit, Seen, adopted, plan_fit
@@ -240,8 +241,7 @@ class ScratchMLPEnsembleClassifier(CallbackSupport, ClassifierMixin, BaseEstimat
         members = _plan(self.n_networks, _ways(one._with_view(view), view.seen), rng)
         followed: list[FollowedFit] = []
         if context is not None:
-            metadata = None if sample_weight is None else {"sample_weight": sample_weight}
-            given = {"estimator": self, "X": X, "y": y, "metadata": metadata}
+            given = hook_arguments(self, X, y, sample_weight)
             context.call_on_fit_task_begin(**given)
             followed = [member.followed(k, context, given) for k, member in enumerate(members)]
         jobs = [one.job for one in followed] or [member.fit.job for member in members]
