@@ -1,9 +1,9 @@
 """Faults at every point of a fit: an interrupt or an error at each line, no memory for any array.
 
-``tests/test_faults.py`` tries some of the points; this tries all of them, in a few minutes, and
-counts what came of them::
+``tests/test_faults.py`` tries some of the points; this tries all of them, which takes a core about
+an hour, and counts what came of them::
 
-    python tests/faults.py
+    python tests/faults.py --jobs 2
 """
 
 import argparse
@@ -16,7 +16,9 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from multiprocessing import get_context
 from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
@@ -350,16 +352,25 @@ def main() -> int:
     """Try all points; print what came of them."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--every", type=int, default=1, help="only each so many of the points")
+    parser.add_argument("--jobs", type=int, default=1, help="processes that share the points")
+    parser.add_argument("--stories", nargs="+", choices=STORIES, default=list(STORIES))
     given = parser.parse_args()
-    total = 0
-    for name in STORIES:
-        for kind in ("KeyboardInterrupt", "MemoryError", "allocation"):
-            began = time.perf_counter()
-            found = try_all(name, kind, given.every)
-            total += sum(found.values())
-            counts = ", ".join(f"{n} {came}" for came, n in sorted(found.items()))
-            print(f"{name}, {kind}: {counts} ({time.perf_counter() - began:.0f} s)", flush=True)
-    print(f"{total} faults")
+    kinds = ("KeyboardInterrupt", "MemoryError", "allocation")
+    shares = [
+        ((name, kind), (name, kind, given.every * given.jobs, given.every * i))
+        for name in given.stories
+        for kind in kinds
+        for i in range(given.jobs)
+    ]
+    began, found = time.perf_counter(), dict[tuple[str, str], Counter]()
+    with ProcessPoolExecutor(given.jobs, get_context("spawn")) as processes:
+        results = processes.map(try_all, *zip(*(share for _, share in shares), strict=True))
+        for (what, _), counts in zip(shares, results, strict=True):
+            found.setdefault(what, Counter()).update(counts)
+    for (name, kind), counts in found.items():
+        print(f"{name}, {kind}:", ", ".join(f"{n} {came}" for came, n in sorted(counts.items())))
+    total = sum(sum(counts.values()) for counts in found.values())
+    print(f"{total} faults, {time.perf_counter() - began:.0f} s")
     return 0
 
 
