@@ -106,11 +106,14 @@ class AtLine:
     ----------
     lines : list of tuple
         File, line and event of each line that ran; empty where one raises.
+    place : tuple of str and int or None
+        File and line that raised.
     """
 
     def __init__(self, at: int = -1, error: type[BaseException] = KeyboardInterrupt):
         self.at, self.error, self.n = at, error, 0
         self.lines: list[tuple[str, int, str]] = []
+        self.place: tuple[str, int] | None = None
 
     def __enter__(self):
         self.before = sys.gettrace()
@@ -136,6 +139,7 @@ class AtLine:
             if self.at < 0:
                 self.lines.append((*place, event))
             elif self.n - 1 == self.at:
+                self.place = place
                 raise self.error("put in by a test")
         return self._line
 
@@ -302,7 +306,9 @@ def check(story: Story, fault: Any, error: type[BaseException], whole: tuple, ag
         assert "interrupted" in reasons, "an interrupt was lost"
         came = "returned what was learnt"
         assert np.isfinite(learnt(estimator)[0]).all()
-    assert around() == outside
+    found = around()
+    changed = [name for name in outside if found[name] != outside[name]]
+    assert not changed, f"other than before: {', '.join(changed)}"
     if again and came == "raised, as before":
         story.call(estimator)
         assert has_learnt(estimator, whole), "the next fit is another"
@@ -344,7 +350,8 @@ def try_all(name: str, kind: str, every: int = 1, offset: int = 0) -> Counter:
                 try:
                     found[check(story, fault, error, whole, again=True)] += 1
                 except AssertionError as wrong:
-                    raise AssertionError(f"{name}, {kind} at {k}: {wrong}") from wrong
+                    place = "" if kind == "allocation" else f", {fault.place}"
+                    raise AssertionError(f"{name}, {kind} at {k}{place}: {wrong}") from wrong
     return found
 
 
@@ -356,22 +363,25 @@ def main() -> int:
     parser.add_argument("--stories", nargs="+", choices=STORIES, default=list(STORIES))
     given = parser.parse_args()
     kinds = ("KeyboardInterrupt", "MemoryError", "allocation")
-    shares = [
-        ((name, kind), (name, kind, given.every * given.jobs, given.every * i))
-        for name in given.stories
-        for kind in kinds
-        for i in range(given.jobs)
-    ]
-    began, found = time.perf_counter(), dict[tuple[str, str], Counter]()
+    began, found, wrong = time.perf_counter(), dict[tuple[str, str], Counter](), 0
     with ProcessPoolExecutor(given.jobs, get_context("spawn")) as processes:
-        results = processes.map(try_all, *zip(*(share for _, share in shares), strict=True))
-        for (what, _), counts in zip(shares, results, strict=True):
-            found.setdefault(what, Counter()).update(counts)
+        shares = [
+            (name, kind, processes.submit(try_all, name, kind, given.every * given.jobs, offset))
+            for name in given.stories
+            for kind in ("KeyboardInterrupt", "MemoryError", "allocation")
+            for offset in range(0, given.every * given.jobs, given.every)
+        ]
+        for name, kind, share in shares:
+            try:
+                found.setdefault((name, kind), Counter()).update(share.result())
+            except AssertionError as error:
+                print(f"WRONG: {error}", flush=True)
+                wrong += 1
     for (name, kind), counts in found.items():
         print(f"{name}, {kind}:", ", ".join(f"{n} {came}" for came, n in sorted(counts.items())))
     total = sum(sum(counts.values()) for counts in found.values())
     print(f"{total} faults, {time.perf_counter() - began:.0f} s")
-    return 0
+    return min(wrong, 1)
 
 
 if __name__ == "__main__":
