@@ -362,7 +362,6 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=1, help="processes that share the points")
     parser.add_argument("--stories", nargs="+", choices=STORIES, default=list(STORIES))
     given = parser.parse_args()
-    kinds = ("KeyboardInterrupt", "MemoryError", "allocation")
     began, found, wrong = time.perf_counter(), dict[tuple[str, str], Counter](), 0
     with ProcessPoolExecutor(given.jobs, get_context("spawn")) as processes:
         shares = [
