@@ -119,8 +119,11 @@ def has_bins(X: Any, sample_weight: NDArray | None, categories: Collection[int])
     if issparse(X):
         return False
     live = np.ones(len(X), bool) if sample_weight is None else sample_weight > 0
-    numbers = (X[live, j] for j in range(X.shape[1]) if j not in categories)
-    return not all(_at_most_two(x[~np.isnan(x)]) for x in numbers)
+    for j in range(X.shape[1]):
+        x = X[live, j]
+        if j not in categories and not _at_most_two(x[~np.isnan(x)]):
+            return True
+    return False
 
 
 def _at_most_two(x: NDArray) -> bool:

@@ -320,9 +320,7 @@ def train(jobs: Sequence[TrainingJob]) -> list[TrainingState]:
             np.errstate(over="ignore", invalid="ignore"),
             short_buffers(),
         ):
-            while running := [stack for stack in stacks if stack.members]:
-                for stack, losses in zip(running, _run_epoch(running), strict=True):
-                    stack.end_epoch(losses)
+            _run_epochs(stacks)
     except KeyboardInterrupt:
         if not any(stack.members for stack in stacks):  # there is nothing left to end here
             raise
@@ -340,6 +338,13 @@ def _parts(jobs: Sequence[TrainingJob]) -> list[range]:
     """Cut a stack that is worth it into smaller ones: the jobs of each, by their indices."""
     n = stack_parts(jobs[0].architecture.sizes, jobs[0].batch_size, len(jobs))
     return [range(len(jobs))[cut] for cut in equal_blocks(len(jobs), n)]
+
+
+def _run_epochs(stacks: Sequence[Stack]) -> None:
+    """Train stacks until all of their networks have left."""
+    while running := [stack for stack in stacks if stack.members]:
+        for stack, losses in zip(running, _run_epoch(running), strict=True):
+            stack.end_epoch(losses)
 
 
 def _run_epoch(stacks: Sequence[Stack]) -> list[list[float]]:
