@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from inspect import CO_GENERATOR
 from multiprocessing import get_context
 from pathlib import Path
 from types import FrameType
@@ -93,7 +94,8 @@ class AtLine:
     """Context that counts the lines of the package that run in this thread, and raises at one.
 
     Python lets an interrupt in between lines and when a function begins, but not where a block of
-    ``with`` ends, whose line runs once more there: so these lines do not count.
+    ``with`` ends, whose line runs once more there: so these lines do not count. Nor does the call of
+    a generator, which up to Python 3.11 there also is when one that was not used up is closed.
 
     Parameters
     ----------
@@ -127,7 +129,8 @@ class AtLine:
         names = {f.f_code.co_name for f in (frame, frame.f_back) if f is not None}
         if not frame.f_code.co_filename.startswith(PACKAGE) or names & DROPPED:
             return None
-        self._line(frame, event, argument)
+        if not frame.f_code.co_flags & CO_GENERATOR:
+            self._line(frame, event, argument)
         return self._line
 
     def _line(self, frame: FrameType, event: str, argument: object) -> Any:
