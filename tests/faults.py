@@ -94,8 +94,8 @@ class AtLine:
     """Context that counts the lines of the package that run in this thread, and raises at one.
 
     Python lets an interrupt in between lines and when a function begins, but not where a block of
-    ``with`` ends, whose line runs once more there: so these lines do not count. Nor does the call of
-    a generator, which up to Python 3.11 there also is when one that was not used up is closed.
+    ``with`` ends, whose line runs once more there: so these lines do not count. Nor do calls of
+    generators, as up to Python 3.11 there also is one when one that was not used up is closed.
 
     Parameters
     ----------
