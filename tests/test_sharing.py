@@ -1,6 +1,7 @@
 """Fits of a stacked search share what they make of the same table, and never of another."""
 
 import gc
+import threading
 import warnings
 import weakref
 from functools import partial
@@ -250,7 +251,6 @@ OTHERS = {
     "n_bins": (network(n_bins=3), NUMBERS, LABELS),
     "categorical_features": (network(categorical_features=[0]), NUMBERS, LABELS),
     "loss": (network(loss="log_loss"), NUMBERS, LABELS),
-    "a subclass": (network(type("Sub", (ScratchMLPClassifier,), {})), NUMBERS, LABELS),
 }
 
 
@@ -355,6 +355,45 @@ def test_scorers_and_callbacks_get_rows_of_their_own(seen):
     assert len(seen) == 2
 
 
+@pytest.mark.parametrize("kind", [ScratchMLPClassifier, ScratchMLPRegressor])
+def test_what_a_task_writes_into_fitted_attributes_is_its_own(kind, seen):
+    def task():
+        net = network(kind).fit(X[["number", "whole"]], Y)
+        found = [net.mean_, net.scale_, net.feature_names_in_]
+        is_classifier = kind is ScratchMLPClassifier
+        found += [net.classes_] if is_classifier else [net.target_mean_, net.target_scale_]
+        before = [array.tolist() for array in found]
+        for array in found:
+            array[:] = array[::-1].copy() if len(array) > 1 else array + 1
+        return before
+
+    expected = task()
+    seen.clear()
+    with in_this_process(max_stack=1):
+        assert Parallel()([delayed(task)()] * 3) == [expected] * 3
+    assert len(seen) == 1
+
+
+class Told(ScratchMLPClassifier):
+    """A subclass that looks at a parameter when scikit-learn asks what it can do."""
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = self.random_state is not None
+        return tags
+
+
+def test_methods_of_a_subclass_may_look_at_any_attribute(seen):
+    nets = [network(Told, alpha=alpha) for alpha in (0.0, 1.0)]
+    plain = [fit(network(alpha=alpha), X, Y) for alpha in (0.0, 1.0)]
+    assert [fit(net, X, Y) for net in nets] == plain
+    seen.clear()
+    assert tasks(*[(net, X, Y) for net in nets]) == plain
+    assert len(seen) == 2
+    scoring = {"early_stopping": True, "scoring": "accuracy"}
+    assert fit(network(Told, **scoring), X, Y) == fit(network(**scoring), X, Y)
+
+
 def test_parameters_stay_the_objects_that_were_given():
     weight = {False: 1.0, True: 2.0}
 
@@ -418,6 +457,35 @@ def test_what_warns_does_so_in_each_task(seen):
     assert task() == 1
     with in_this_process():
         assert Parallel()([delayed(task)()] * 3) == [1, 1, 1]
+
+
+@pytest.mark.filterwarnings("always")
+def test_warnings_of_other_threads_are_heard():
+    """Also for good, if one of them begins to catch warnings while something is made."""
+    calls, may_end, thread_of = [], threading.Event(), {}
+
+    def catch_for_some_time(is_catching):
+        with warnings.catch_warnings():
+            warnings.warn("of another thread", stacklevel=1)
+            is_catching.set()
+            may_end.wait()
+
+    def make(n):
+        calls.append(n)
+        is_catching = threading.Event()
+        thread_of[n] = threading.Thread(target=catch_for_some_time, args=(is_catching,))
+        thread_of[n].start()
+        is_catching.wait()
+        return np.zeros(n)
+
+    with warnings.catch_warnings(record=True) as caught:
+        made = Sharing().once(make, 5)
+        may_end.set()
+        thread_of[5].join()
+        warnings.warn("afterwards", stacklevel=1)
+    assert [str(one.message) for one in caught] == ["of another thread", "afterwards"]
+    assert calls == [5]
+    assert made.tolist() == [0.0] * 5
 
 
 def test_what_cannot_be_pickled_is_not_shared(seen):

@@ -206,7 +206,7 @@ class ScratchMLP(NetworkAttributes, TableValidation, CallbackSupport, BaseEstima
         else:
             rows = X, y, sample_weight, *validation
             view = self._view(*rows, is_followed=context is not None)
-            fitted, [seen] = self._with_view(view), view.seen
+            fitted, [seen] = self._with_view(view)
         fit = plan_fit(fitted, fitted._task, seen, mode)
         fit = after_trial(fitted, fitted._task, fit)
         followed = None

@@ -238,7 +238,7 @@ class ScratchMLPEnsembleClassifier(CallbackSupport, ClassifierMixin, BaseEstimat
         one = ScratchMLPClassifier(self.hidden_layer_sizes, random_state=0, **shared)
         rows = X, y, sample_weight, X_val, y_val, sample_weight_val
         view = one._view(*rows, is_followed=context is not None, encoded_too=self.n_networks > 1)
-        members = _plan(self.n_networks, _ways(one._with_view(view), view.seen), rng)
+        members = _plan(self.n_networks, _ways(*one._with_view(view)), rng)
         followed: list[FollowedFit] = []
         if context is not None:
             given = hook_arguments(self, X, y, sample_weight)

@@ -59,6 +59,10 @@ class Regression(Task):
         """What each column of y is then divided by, (n_outputs,)."""
         return self.scaling.features.scale
 
+    def own(self) -> Self:
+        """Return the same task with centre and scale in arrays of its own."""
+        return replace(self, scaling=self.scaling.own())
+
     def encode(self, y: Any, dtype: DTypeLike) -> NDArray:
         """Turn numbers into targets of the network, (n, n_outputs).
 

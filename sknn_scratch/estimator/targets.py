@@ -48,6 +48,10 @@ class Classification(Task):
         """Outputs of the network."""
         return len(self.classes)
 
+    def own(self) -> Self:
+        """Return the same task with the classes in an array of its own."""
+        return replace(self, classes=self.classes.copy())
+
     def encode(self, y: Any, dtype: DTypeLike) -> NDArray:
         """Turn labels into targets 0 or 1, (n, n_outputs)."""
         return np.ascontiguousarray(y[:, None] == self.classes, dtype=dtype)

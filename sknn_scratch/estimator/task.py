@@ -58,6 +58,10 @@ class Task:
         """Raise a ValueError if a network cannot be scored on y_val."""
         raise NotImplementedError
 
+    def own(self) -> Self:
+        """Return the same task, whose arrays that a user can reach are its own."""
+        raise NotImplementedError
+
     def taken_over(self, network: Network, before: Self) -> Network:
         """Make a network of an earlier state of this task predict the same now."""
         return network

@@ -7,7 +7,7 @@ few attributes that matter to them, and of nothing else: :func:`once` makes them
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sknn_scratch._compat import check_sample_weight
 from sknn_scratch.estimator.columns import Columns, check_gaps, learn_columns, levels_of
-from sknn_scratch.estimator.fitting import View, see
+from sknn_scratch.estimator.fitting import Seen, View, see
 from sknn_scratch.estimator.plan import Mode
 from sknn_scratch.estimator.rows import Table, check_alike
 from sknn_scratch.estimator.tables import as_table, check_all_there, has_kinds, unmasked
@@ -25,6 +25,8 @@ from sknn_scratch.estimator.task import Task
 from sknn_scratch.network.encoding import has_bins
 from sknn_scratch.network.model import Network
 from sknn_scratch.training.trainer import once
+
+PACKAGE = __name__.partition(".")[0]
 
 #: Types of X that need no conversion.
 FLOATS = (np.float64, np.float32)
@@ -44,6 +46,8 @@ SEEN_BY = {
 
 #: Attributes that an estimator has once it has validated a table.
 LEARNT = {"n_features_in_", "feature_names_in_", "_columns", "_takes_gaps", "_task"}
+
+Made = TypeVar("Made")
 
 #: Finds the task of y, given row weights and the task of the fit to continue, or None.
 FindTask = Callable[[NDArray, NDArray | None, Any], Task]
@@ -100,10 +104,9 @@ class TableValidation:
 
         In a stacked search, fits share it, unless callbacks or a scorer get hold of its rows.
         """
-        viewer = self._viewer()
         if is_followed or self.scoring not in (None, "loss"):
-            return self._viewed(viewer, True, encoded_too, *given)
-        return once(type(self)._viewed, viewer, False, encoded_too, *given)
+            return self._viewed(vars(self), True, encoded_too, *given)
+        return self._once(self._viewed, False, encoded_too, *given)
 
     @classmethod
     def _viewed(cls, viewer: dict[str, Any], keeps_X: bool, encoded_too: bool, *given: Any) -> View:
@@ -115,21 +118,33 @@ class TableValidation:
         seen = [see(way, one._task, *tables, mode, keeps_X) for way in ways]
         return View({name: value for name, value in vars(one).items() if name in LEARNT}, seen)
 
-    def _viewer(self) -> dict[str, Any]:
-        """Return the attributes that decide how a table is validated and seen.
+    def _once(self, function: Callable[..., Made], *given: Any) -> Made:
+        """Return what a method of the class makes of the attributes of the estimator, and more.
 
-        Parameters that a subclass adds may do so, too.
+        In a stacked search, estimators share it that have the same attributes, but for those that
+        make no difference to it. To the methods of a subclass, any may make one.
         """
-        return {
+        viewer = vars(self)
+        if not type(self).__module__.startswith(f"{PACKAGE}."):
+            return function(viewer, *given)
+        seen_by = {
             name: value
-            for name, value in vars(self).items()
+            for name, value in viewer.items()
             if name in LEARNT or not (name in self._not_seen_by or "_" in (name[0], name[-1]))
         }
+        return once(function, seen_by, *given)
 
-    def _with_view(self, view: View) -> Self:
-        """Return a copy of the estimator that has validated a table, and nothing of an earlier."""
+    def _with_view(self, view: View) -> tuple[Self, list[Seen]]:
+        """Return a copy of the estimator that has validated a table, and what it sees of it.
+
+        It has nothing of an earlier table. Arrays that a user can reach are its own.
+        """
         kept = {name: value for name, value in vars(self).items() if name not in LEARNT}
-        return self._with(kept | view.learnt)
+        learnt = view.learnt | {"_task": view.learnt["_task"].own()}
+        if "feature_names_in_" in learnt:
+            learnt["feature_names_in_"] = learnt["feature_names_in_"].copy()
+        seen = [each._replace(scaling=each.scaling.own()) for each in view.seen]
+        return self._with(kept | learnt), seen
 
     def _validated(
         self,
@@ -246,7 +261,7 @@ class TableValidation:
                 if math.isfinite(X.sum()):
                     return X
         check_is_fitted(self)
-        return once(type(self)._validated_again, self._viewer(), X)
+        return self._once(self._validated_again, X)
 
     @classmethod
     def _validated_again(cls, viewer: dict[str, Any], X: Any) -> Any:

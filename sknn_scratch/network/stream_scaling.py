@@ -1,5 +1,6 @@
 """Scaling of columns whose rows come in parts: it is updated while the stream is young."""
 
+from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -44,6 +45,12 @@ class StreamScaling:
     n_learnt: int = 0
     constant: NDArray = field(default_factory=lambda: np.empty(0, dtype=int))
     value: NDArray = field(default_factory=lambda: np.empty(0))
+
+    def own(self) -> Self:
+        """Return the same scaling with centre and scale in arrays of its own."""
+        features = self.features
+        own = replace(features, mean=copy(features.mean), scale=copy(features.scale))
+        return replace(self, features=own)
 
     def after(self, X: Any, sample_weight: NDArray) -> Self:
         """Return the scaling after more rows, X (n, n_features), have come."""

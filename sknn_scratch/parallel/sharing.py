@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from hashlib import sha256
-from threading import Lock
+from threading import Lock, get_ident
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
@@ -27,6 +27,28 @@ MOST = 1 << 23
 AS_IT_CAME = 10
 
 Made = TypeVar("Made")
+
+
+class Listener:
+    """Message of a warning filter: it matches all warnings of this thread, and tells of them.
+
+    ``warnings.catch_warnings(record=True)`` would also take those of other threads; and if one of
+    them began to catch warnings meanwhile, it would hand them on to the record for ever.
+    """
+
+    def __init__(self) -> None:
+        self.thread: int | None = get_ident()
+        self.has_heard = False
+
+    def match(self, message: str) -> bool:
+        """Tell whether a warning comes from this thread."""
+        is_ours = get_ident() == self.thread
+        self.has_heard |= is_ours
+        return is_ours
+
+    def stop(self) -> None:
+        """Match nothing any more, as another thread may have taken over the filter."""
+        self.thread = None
 
 
 class Sharing:
@@ -60,11 +82,15 @@ class Sharing:
         key = (function, *sizes, digest.digest())
         made: Made | None = self.made.get(key)
         if made is None:
-            with suppress(Exception), warnings.catch_warnings(record=True) as warned:
-                warnings.simplefilter("always")
-                copies, *_ = pickle.loads(pickled, buffers=map(bytearray, parts[1:]))
-                made = function(*copies)
-            if made is None or warned:
+            listener: Any = Listener()
+            try:
+                with suppress(Exception), warnings.catch_warnings():
+                    warnings.filters = [("ignore", listener, Warning, None, 0), *warnings.filters]
+                    copies, *_ = pickle.loads(pickled, buffers=map(bytearray, parts[1:]))
+                    made = function(*copies)
+            finally:
+                listener.stop()
+            if made is None or listener.has_heard:
                 return function(*arguments)
             self._keep(key, made)
         return made
