@@ -1,5 +1,6 @@
 """Fits of a stacked search share what they make of the same table, and never of another."""
 
+import copy
 import gc
 import threading
 import warnings
@@ -338,6 +339,47 @@ def test_rows_that_a_task_changes_later_are_not_those_of_others(seen):
     assert len(seen) == 1
 
 
+class Labels(str):
+    """Labels that cannot be pickled."""
+
+    def __reduce__(self):
+        raise TypeError("on purpose")
+
+
+@pytest.mark.parametrize("held_out", [False, True], ids=["to learn from", "held out"])
+@pytest.mark.parametrize("scaled", [False, True])
+@pytest.mark.parametrize(
+    ("settings", "y"),
+    [
+        ({}, LABELS),
+        ({}, np.array([Labels(label) for label in LABELS], dtype=object)),
+        ({"early_stopping": True, "scoring": "accuracy"}, LABELS),
+        ({"early_stopping": True, "scoring": "accuracy", "warm_start": True}, LABELS),
+    ],
+    ids=["shared", "not pickled", "scorer", "warm start"],
+)
+def test_networks_that_wait_do_not_see_what_other_tasks_write(settings, y, scaled, held_out):
+    """Such as a step that scales the common X in place."""
+
+    def train(net, X, held):
+        net = copy.deepcopy(net).fit(X, y, X_val=held, y_val=y)
+        return parameters_of(net), net.validation_scores_
+
+    def write(table):
+        table *= -3
+
+    net = network(scale_features=scaled, **settings)
+    X, held = NUMBERS.copy(), NUMBERS + 0.5
+    if net.warm_start:
+        net.fit(X, y)
+    expected = train(net, X, held)
+    with in_this_process():
+        found, _ = Parallel()(
+            [delayed(train)(net, X, held), delayed(write)(held if held_out else X)]
+        )
+    assert found == expected
+
+
 def test_scorers_and_callbacks_get_rows_of_their_own(seen):
     def scorer(estimator, X, y):
         X *= 0.5  # as it must not
@@ -489,10 +531,6 @@ def test_warnings_of_other_threads_are_heard():
 
 
 def test_what_cannot_be_pickled_is_not_shared(seen):
-    class Labels(str):
-        def __reduce__(self):
-            raise TypeError("on purpose")
-
     y = np.array([Labels(label) for label in LABELS], dtype=object)
     expected = [fit(network(), NUMBERS, y)] * 2
     seen.clear()

@@ -71,11 +71,11 @@ class Regression(Task):
         ValueError
             If one is beyond the range of this dtype.
         """
-        targets = y = y.reshape(len(y), -1)
+        y = y.reshape(len(y), -1)
         with np.errstate(over="ignore"):
-            if self.mean is not None:
-                targets = (y - self.mean) / self.scale
-            targets = np.ascontiguousarray(targets, dtype=dtype)
+            targets = y if self.mean is None else (y - self.mean) / self.scale
+            # In an array of their own, as y may be the caller's.
+            targets = targets.astype(dtype, order="C", copy=targets is y)
         if not (finite := np.isfinite(targets)).all():
             scaled = "" if self.mean is None else ", centred and scaled as the others need it,"
             raise ValueError(

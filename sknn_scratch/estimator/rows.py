@@ -19,6 +19,7 @@ from sknn_scratch.network.features import FeatureMap, column_range
 from sknn_scratch.network.layers import Architecture
 from sknn_scratch.network.model import Network
 from sknn_scratch.training.holdout import HoldOut
+from sknn_scratch.training.trainer import current_trainer
 
 #: Fraction of the columns from which on :func:`check_alike` warns.
 MANY_COLUMNS = 0.25
@@ -69,6 +70,9 @@ def rows_of(table: Table, task: Task, features: FeatureMap, dtype: np.dtype, kee
     weight = None if table.sample_weight is None else table.sample_weight[:, None]
     if table.label_weight is not None:
         weight = table.label_weight if weight is None else table.label_weight * weight
+    if current_trainer() is not None and (keeps_X or features.is_identity):
+        # Before training other tasks run, which may write into the X that all of them were given.
+        table = table._replace(X=table.X.copy())
     inputs = features(table.X, dtype)
     if features.mean is None:
         _check_size(inputs)

@@ -89,7 +89,7 @@ class FeatureMap:
             X = X.toarray()
         if issparse(X) and self.mean is not None and self.scale is not None:
             return _map_sparse(X, dtype, self.mean, self.scale)
-        if self.mean is None and self.layout is None and self.encoding is None:
+        if self.is_identity:
             return _as_type(X, dtype)
         rows = max(1, MAPPED_AT_ONCE // X.shape[1])
         if len(X) <= rows:
@@ -107,6 +107,11 @@ class FeatureMap:
         else:
             x = _scaled(X, dtype, self.mean, self.scale)
         return x if self.layout is None else self.layout(X, x)
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether inputs are the columns as they are."""
+        return self.mean is None and self.layout is None and self.encoding is None
 
     @property
     def is_dense(self) -> bool:
