@@ -530,6 +530,24 @@ def test_warnings_of_other_threads_are_heard():
     assert made.tolist() == [0.0] * 5
 
 
+def test_searches_in_several_threads(recwarn):
+    """scikit-learn copies the filters of warnings, also those of another thread."""
+    search = GridSearchCV(network(), {"alpha": [0.0, 1.0]}, cv=3, refit=False, scoring=["accuracy"])
+    expected, found = scores_of(clone(search).fit(X, Y)), []
+
+    def run():
+        with in_this_process(max_stack=1):
+            for _ in range(4):
+                found.append(scores_of(clone(search).fit(X, Y)))
+
+    threads = [threading.Thread(target=run) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [expected] * 12
+
+
 def test_what_cannot_be_pickled_is_not_shared(seen):
     y = np.array([Labels(label) for label in LABELS], dtype=object)
     expected = [fit(network(), NUMBERS, y)] * 2

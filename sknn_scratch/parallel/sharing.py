@@ -36,6 +36,9 @@ class Listener:
     them began to catch warnings meanwhile, it would hand them on to the record for ever.
     """
 
+    #: Regular expression for those who copy the filter: it matches nothing.
+    pattern = "(?!)"
+
     def __init__(self) -> None:
         self.thread: int | None = get_ident()
         self.has_heard = False
