@@ -540,6 +540,10 @@ def test_scikit_learns_own_follow_an_ensemble():
     each = [network.predict_proba(X_iris) for network in clf.networks_]
     for path, p in {(0,): np.mean(each, axis=0), (0, 0): each[0], (0, 2, 3): each[2]}.items():
         assert scores[path] == pytest.approx(np.log(p[range(150), y_iris]).mean(), rel=1e-6)
+    inside = ScoringMonitor(scoring="neg_log_loss")
+    fit(make_pipeline(StandardScaler(), several().set_callbacks(inside)))
+    paths = [row["task_id_path"] for row in inside.get_logs().data if row["task_name"] == "epoch"]
+    assert sorted(path[-2:] for path in paths) == [(k, i) for k in range(3) for i in range(4)]
     pytest.importorskip("rich")
     from sklearn.callback import ProgressBar
 
@@ -549,6 +553,9 @@ def test_scikit_learns_own_follow_an_ensemble():
     assert len(lines) == 4
     assert all("100%" in line for line in lines)
     assert "network #2" in lines[-1]
+    with redirect_stdout(io.StringIO()) as out:
+        fit(make_pipeline(StandardScaler(), several()).set_callbacks(ProgressBar()))
+    assert "network #2" in out.getvalue().splitlines()[-1]
 
 
 @pytest.mark.parametrize("make", [Checkpoint, LearningRecorder])
