@@ -118,6 +118,9 @@ def test_one_trial_tells_for_all_networks_of_an_ensemble(table, epochs, trials):
     clf = ScratchMLPEnsembleClassifier(4, 50, random_state=0).fit(*table)
     assert len(trials) == 1
     assert [network.max_iter for network in clf.networks_] == ["auto", epochs, epochs, epochs]
+    first, _, third, _ = (network.learning_rate_init_ for network in clf.networks_)
+    assert first <= third <= 1.6 * first
+    assert (first < third) == (epochs == 15)
     for network in clf.networks_:
         alone = clone(network).fit(*table)
         assert alone.n_iter_ == network.n_iter_ == epochs

@@ -114,7 +114,8 @@ class ScratchMLPEnsembleClassifier(CallbackSupport, ClassifierMixin, BaseEstimat
 
     With ``max_iter="auto"``, the first network tries out whether few epochs do, if there is a trial
     at all. The others have as many of their epochs: their ``max_iter`` is a number. If few do, that
-    is a short fit, for which ``learning_rate_init="auto"`` may be up to 1.6 times as high.
+    makes them short fits, whose automatic learning rate is up to 1.6 times that of a fit of all
+    epochs.
 
     All networks see a sparse X, or a table without numeric columns, as it is. They then differ in
     their seeds alone.
