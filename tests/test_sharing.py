@@ -556,10 +556,65 @@ def test_what_cannot_be_pickled_is_not_shared(seen):
     assert len(seen) == 2
 
 
+class Forgetful:
+    """A mixin of objects of which only a part is pickled."""
+
+    def __reduce__(self):
+        return type(self), (self.part,)
+
+
+class Rows(Forgetful):
+    """A table that loads its rows, as they are now, when it is asked for them."""
+
+    rows = NUMBERS
+    part = shape = NUMBERS.shape
+
+    def __init__(self, shape):
+        pass
+
+    def __len__(self):
+        return len(self.rows)
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self.rows, dtype=dtype)
+
+
+class Number(Forgetful, float):
+    """A number that is pickled as zero."""
+
+    part = 0.0
+
+
+class Word(Forgetful, str):
+    """A word that is pickled as "a"."""
+
+    part = "a"
+
+
+def objects(kind, factor):
+    return np.array([[kind(f"{factor * x:.0f}"), x] for x in NUMBERS[:, 0]], dtype=object)
+
+
+@pytest.mark.parametrize("kind", [Rows, Number, Word], ids=["table", "numbers", "words"])
+def test_objects_that_are_not_what_is_pickled_are_not_shared(kind, monkeypatch):
+    def task(factor):
+        if kind is Rows:
+            monkeypatch.setattr(Rows, "rows", factor * NUMBERS + factor)
+        table = Rows(NUMBERS.shape) if kind is Rows else objects(kind, factor)
+        return fit(network(scale_features=False), table, LABELS)
+
+    expected = [task(factor) for factor in (1.0, 4.0)]
+    assert expected[0] != expected[1]
+    with in_this_process(max_stack=1):
+        assert Parallel()(delayed(task)(factor) for factor in (1.0, 4.0)) == expected
+
+
 def test_large_tables_are_not_shared(seen, monkeypatch):
     monkeypatch.setattr("sknn_scratch.parallel.sharing.MOST", NUMBERS.nbytes)
-    assert len({*map(str, tasks(*[(network(), NUMBERS, LABELS)] * 2))}) == 1
-    assert len(seen) == 2
+    for table in (NUMBERS, NUMBERS.astype(object)):
+        seen.clear()
+        assert len({*map(str, tasks(*[(network(), table, LABELS)] * 2))}) == 1
+        assert len(seen) == 2
 
 
 # ---------------------------------------------------------------- memory

@@ -4,6 +4,7 @@ The tasks of a search cut rows out of its table each for itself, and those of on
 Arguments are the same if they are pickled as the same bytes.
 """
 
+import io
 import pickle
 import warnings
 from collections import deque
@@ -26,7 +27,42 @@ MOST = 1 << 23
 #: Bytes of a cell as it came, which each task has to fit and (a quarter of them) to score.
 AS_IT_CAME = 10
 
+#: Packages whose objects are pickled as what they are; objects of other classes may leave out or
+#: make up what they like.
+FAITHFUL = {
+    *("builtins", "collections", "datetime", "decimal", "fractions"),
+    *("numpy", "pandas", "polars", "pyarrow", "scipy", __name__.partition(".")[0]),
+}
+
 Made = TypeVar("Made")
+
+
+class Pickler(pickle.Pickler):
+    """Pickles what is the same when it has been unpickled, as a user's object need not be."""
+
+    def reducer_override(self, thing: Any) -> Any:
+        """Refuse an object of a class that is not known, and a class or function that is not."""
+        module = getattr(thing, "__module__", None) or type(thing).__module__
+        if module.partition(".")[0] not in FAITHFUL:
+            raise pickle.PicklingError(f"{module} is not known")
+        return NotImplemented
+
+
+class Bounded(io.BytesIO):
+    """A file in memory that is not to become too large."""
+
+    def write(self, data: Any) -> int:
+        """Write data, or raise an OverflowError."""
+        if self.tell() + len(data) > MOST:
+            raise OverflowError
+        return super().write(data)
+
+
+def _pickled(thing: Any) -> list[bytes | memoryview]:
+    """Pickle something, and return the bytes of that and of each of its large arrays."""
+    file, buffers = Bounded(), list[pickle.PickleBuffer]()
+    Pickler(file, protocol=5, buffer_callback=buffers.append).dump(thing)
+    return [file.getvalue(), *(buffer.raw() for buffer in buffers)]
 
 
 class Listener:
@@ -67,13 +103,11 @@ class Sharing:
         """Return what a function makes of arguments, or has made of equal ones.
 
         It makes that of copies of the arguments, which nobody else can change. If it fails or
-        warns, it does so for each task; and what cannot be pickled is not shared.
+        warns, it does so for each task; and what cannot be pickled, or may become something else
+        by that, is not shared.
         """
-        buffers: list[pickle.PickleBuffer] = []
-        depends_on = arguments, sklearn.get_config(), np.geterr()
         try:
-            pickled = pickle.dumps(depends_on, protocol=5, buffer_callback=buffers.append)
-            parts: list[bytes | memoryview] = [pickled, *(buffer.raw() for buffer in buffers)]
+            parts = _pickled((arguments, sklearn.get_config(), np.geterr()))
         except Exception:
             return function(*arguments)
         sizes = [*map(len, parts)]
@@ -89,7 +123,7 @@ class Sharing:
             try:
                 with suppress(Exception), warnings.catch_warnings():
                     warnings.filters = [("ignore", listener, Warning, None, 0), *warnings.filters]
-                    copies, *_ = pickle.loads(pickled, buffers=map(bytearray, parts[1:]))
+                    copies, *_ = pickle.loads(parts[0], buffers=map(bytearray, parts[1:]))
                     made = function(*copies)
             finally:
                 listener.stop()
