@@ -259,6 +259,20 @@ def test_an_interrupt_keeps_what_was_learnt():
     assert clf.predict_proba(X).shape == (178, 3)
 
 
+@pytest.mark.parametrize(
+    ("call", "epochs"),
+    [(1, [0, 0]), (2, [1]), (3, [1, 1]), (4, [2, 1]), (9, [4, 4]), (10, [4, 1, 4])],
+)
+def test_an_interrupt_leaves_out_networks_without_an_epoch(call, epochs):
+    """Networks 0 and 2 are a stack, and then 1 and 3."""
+    clf = ensemble(4, max_iter=4, early_stopping=True, scoring=Interrupting(call))
+    with pytest.warns(UserWarning, match="interrupted by user after"):
+        clf.fit(X, Y)
+    assert [network.n_iter_ for network in clf.networks_] == epochs
+    assert clf.n_iter_ == max(epochs)
+    assert_allclose(clf.predict_proba(X).sum(axis=1), 1)
+
+
 def test_an_interrupt_of_a_later_stack_is_told():
     """Also if the networks of the first one were done."""
     clf = ensemble(2, early_stopping=True, scoring=Interrupting(25))

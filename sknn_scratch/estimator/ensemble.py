@@ -227,8 +227,8 @@ class ScratchMLPEnsembleClassifier(CallbackSupport, ClassifierMixin, BaseEstimat
             If a network should have been trained longer, or ended up no better than always
             predicting the frequencies of the classes.
         UserWarning
-            If the user interrupted training (Ctrl-C). The networks that had begun are kept. In a
-            trial of few epochs (``max_iter``), Ctrl-C raises KeyboardInterrupt instead.
+            If the user interrupted training (Ctrl-C). The networks that have had an epoch are kept.
+            In a trial of few epochs (``max_iter``), Ctrl-C raises KeyboardInterrupt instead.
         """
         context = None
         if callbacks_of(self):
@@ -251,7 +251,9 @@ class ScratchMLPEnsembleClassifier(CallbackSupport, ClassifierMixin, BaseEstimat
         interrupted = [k for k, result in begun.items() if result.stop_reason == "interrupted"]
         if interrupted and is_one_of_many():
             raise KeyboardInterrupt  # it is the search that the user wants to end
-        networks = {k: members[k].fitted(result) for k, result in begun.items()}
+        # A network without an epoch would blur what the others have learnt.
+        learnt = {k: result for k, result in begun.items() if result.n_iter > 0} or begun
+        networks = {k: members[k].fitted(result) for k, result in learnt.items()}
         before = self.__dict__
         try:
             self.__dict__ = {**before, "networks_": [*networks.values()]}
