@@ -70,14 +70,16 @@ def rows_of(table: Table, task: Task, features: FeatureMap, dtype: np.dtype, kee
     weight = None if table.sample_weight is None else table.sample_weight[:, None]
     if table.label_weight is not None:
         weight = table.label_weight if weight is None else table.label_weight * weight
-    if current_trainer() is not None and (keeps_X or features.is_identity):
-        # Before training other tasks run, which may write into the X that all of them were given.
-        table = table._replace(X=table.X.copy())
-    inputs = features(table.X, dtype)
+    inputs = features(_own(table.X) if features.is_identity else table.X, dtype)
     if features.mean is None:
         _check_size(inputs)
     targets = task.encode(table.y, dtype)
     return Rows(table if keeps_X else table._replace(X=None), inputs, targets, weight)
+
+
+def _own(X: Any) -> Any:
+    """Return X, or a copy if other tasks run before training, which may write into X."""
+    return X if current_trainer() is None else X.copy()
 
 
 def _check_size(inputs: Any) -> None:
@@ -209,7 +211,7 @@ def hold_out(
     elif estimator.scoring is None:
         score = _score_by_task(y, weight, task)
     else:
-        X = rows.table.X if numbers is None else rows.table.X[numbers]
+        X = _own(rows.table.X) if numbers is None else rows.table.X[numbers]
         score = _score_by_scorer(X, y, weight, architecture, task, features, estimator)
     return HoldOut(rows.inputs, numbers, *rows.of(numbers), guard, architecture, score)
 
