@@ -21,7 +21,7 @@ def identity(z: NDArray) -> None:
     """Replace z by a = z, that is, leave it alone."""
 
 
-def identity_backprop(a: NDArray, delta: NDArray) -> None:
+def identity_backprop(a: NDArray, delta: NDArray, scratch: NDArray) -> None:
     """Multiply delta by f'(z) = 1, that is, leave it alone."""
 
 
@@ -46,11 +46,11 @@ def logistic(z: NDArray) -> None:
         z += 0.5
 
 
-def logistic_backprop(a: NDArray, delta: NDArray) -> None:
-    """Multiply delta by f'(z) = a (1 - a), in place. Uses up a."""
+def logistic_backprop(a: NDArray, delta: NDArray, scratch: NDArray) -> None:
+    """Multiply delta by f'(z) = a (1 - a), in place."""
     delta *= a
-    np.subtract(1, a, a)
-    delta *= a
+    np.subtract(1, a, scratch)
+    delta *= scratch
 
 
 def tanh(z: NDArray) -> None:
@@ -58,11 +58,11 @@ def tanh(z: NDArray) -> None:
     np.tanh(z, z)
 
 
-def tanh_backprop(a: NDArray, delta: NDArray) -> None:
-    """Multiply delta by f'(z) = 1 - a², in place. Uses up a."""
-    np.multiply(a, a, a)
-    np.subtract(1, a, a)
-    delta *= a
+def tanh_backprop(a: NDArray, delta: NDArray, scratch: NDArray) -> None:
+    """Multiply delta by f'(z) = 1 - a², in place."""
+    np.multiply(a, a, scratch)
+    np.subtract(1, scratch, scratch)
+    delta *= scratch
 
 
 def relu(z: NDArray) -> None:
@@ -70,10 +70,10 @@ def relu(z: NDArray) -> None:
     np.maximum(z, 0, out=z)
 
 
-def relu_backprop(a: NDArray, delta: NDArray) -> None:
-    """Multiply delta by f'(z), 1 if a > 0 and else 0, in place. Uses up a."""
-    np.sign(a, a)
-    delta *= a
+def relu_backprop(a: NDArray, delta: NDArray, scratch: NDArray) -> None:
+    """Multiply delta by f'(z), 1 if a > 0 and else 0, in place."""
+    np.sign(a, scratch)
+    delta *= scratch
 
 
 class Activation(NamedTuple):
@@ -82,8 +82,11 @@ class Activation(NamedTuple):
     apply: Callable[[NDArray], None]
     """``apply(z)`` replaces the pre-activations z by the activations, in place."""
 
-    backprop: Callable[[NDArray, NDArray], None]
-    """``backprop(a, delta)`` replaces delta = dL/da by dL/dz, in place, and uses up a."""
+    backprop: Callable[[NDArray, NDArray, NDArray], None]
+    """``backprop(a, delta, scratch)`` replaces delta = dL/da by dL/dz, in place.
+
+    scratch is an array like a; it may be a itself where that is not needed any more.
+    """
 
     gain: float
     """Standard deviation of z at which a unit starts (see ``scaled_bounds``)."""

@@ -67,7 +67,7 @@ def backward(
         if i:
             below = work.delta[i - 1]
             product(delta, transposed(layers[i].W), below)  # (K, n, n_out) @ (K, n_out, n_in)
-            activation.backprop(a, below)
+            activation.backprop(a, below, a)
             delta = below
 
 
@@ -76,17 +76,16 @@ def backward_deltas(
     activation: Activation,
     z: Sequence[NDArray],
     delta: Sequence[NDArray],
-    spare: Sequence[NDArray],
+    scratch: Sequence[NDArray],
 ) -> None:
     """Fill delta, dLoss/dz of each hidden layer, given that of the last layer in z[-1].
 
-    The activations in z stay: what ``activation`` uses up is a copy in spare, arrays as delta.
+    The activations in z stay. scratch are arrays like delta.
     """
     above = z[-1]
     for i in reversed(range(len(delta))):
         product(above, transposed(layers[i + 1].W), delta[i])  # (n, n_out) @ (n_out, n_in)
-        np.copyto(spare[i], z[i])
-        activation.backprop(spare[i], delta[i])
+        activation.backprop(z[i], delta[i], scratch[i])
         above = delta[i]
 
 

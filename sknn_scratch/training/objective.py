@@ -54,7 +54,7 @@ class Block(Rows):
         self.rows = rows
         self.z = [z[..., rows, :] for z in batch.work.z]
         self.delta = [delta[..., rows, :] for delta in batch.work.delta]
-        self.spare = [np.empty_like(delta) for delta in self.delta]
+        self.scratch_of_delta = [np.empty_like(delta) for delta in self.delta]
         self.scratch = Scratch(self.z[-1])
 
 
@@ -173,7 +173,9 @@ class Objective:
             losses[i] = self.loss.value_and_delta(
                 block.z[-1], block.y, block.weight, self.guard, block.scratch
             )
-            backward_deltas(self.layers, self.activation, block.z, block.delta, block.spare)
+            backward_deltas(
+                self.layers, self.activation, block.z, block.delta, block.scratch_of_delta
+            )
 
         def differentiate(i: int) -> None:
             layer, inputs, weights, _ = batch.input_blocks[i]
