@@ -13,7 +13,11 @@ from sknn_scratch.network.layers import n_params, n_weights
 #: Multiplications of an update from which on it is cut: they take some milliseconds.
 WORTH_CUTTING = 1 << 26
 
-#: Multiplications of a block of rows, and its rows, at least. With fewer, products take longer.
+#: Multiplications of a block of rows, and its rows, at least. With fewer, products take longer; and
+#: more blocks call NumPy more often, where each call that lets go of Python's lock waits some
+#: microseconds to have it back if other threads want it too. With 16 threads, an update of (784,
+#: 256, 128, 10) by 256 rows in float64 took 4.2 ms in blocks of 128 rows, 4.0 in blocks of 64, 5.0
+#: of 32, and 7.6 of 16; in float32 3.1, 3.6, 4.4 and 7.3 ms.
 LEAST_WORK, LEAST_ROWS = 1 << 23, 128
 
 #: Inputs of a layer that are a block, and the weights that lead away from them, at least.
