@@ -16,8 +16,14 @@ from sklearn.datasets import load_breast_cancer, load_digits, load_iris
 from sklearn.exceptions import ConvergenceWarning
 
 from sknn_scratch import ScratchMLPClassifier
-from sknn_scratch.estimator.plan import equal_batches, input_dropout_for, weight_decay_for
+from sknn_scratch.estimator.plan import (
+    equal_batches,
+    input_dropout_for,
+    input_penalty_for,
+    weight_decay_for,
+)
 from sknn_scratch.training.loop import Stack
+from sknn_scratch.training.objective import Objective
 
 IRIS, KINDS = load_iris(return_X_y=True)
 CANCER, BENIGN = load_breast_cancer(return_X_y=True)
@@ -53,6 +59,11 @@ def make(**settings):
 )
 def test_weight_decay_for(n, rate, decay):
     assert weight_decay_for(n, rate) == pytest.approx(decay, rel=1e-12)
+
+
+@pytest.mark.parametrize(("n", "penalty"), [(1, 1.6e-5), (250, 1.6e-5), (1000, 4e-6), (4e6, 1e-9)])
+def test_input_penalty_for(n, penalty):
+    assert input_penalty_for(n) == pytest.approx(penalty, rel=1e-12)
 
 
 @given(n=positive, more=positive, rate=st.floats(1e-9, 1e3))
@@ -131,7 +142,8 @@ def test_no_update_takes_more_than_a_tenth_off(rate, bounded):
 
 @pytest.mark.parametrize("early_stopping", [False, True])
 def test_nothing_decays_before_the_noise_is_known(early_stopping):
-    settings = {"early_stopping": early_stopping, "learning_rate_init": 0.03}
+    # Nor is anything penalised in gradient descent.
+    settings = {"early_stopping": early_stopping, "learning_rate_init": 0.03, "solver": "sgd"}
     auto, none = (fit(make(weight_decay=decay, **settings), IRIS, KINDS) for decay in ("auto", 0))
     assert auto.loss_curve_[:3] == none.loss_curve_[:3]
     # The first batch of the fourth epoch comes before any decay, and the second after.
@@ -146,31 +158,37 @@ all the same, times the noise: 0.02 is 0.4 of the rate that "auto" would be."""
 
 AUTO_DECAY = 5 / (0.05 * 250)
 
+#: The weights behind the inputs decay by half.
+SHARE = (0.5, 1)
+
 
 def test_a_warm_start_decays_from_the_start_and_measures_anew():
     settings = {"loss": "squared_error", "warm_start": True, "learning_rate_init": 0.03}
     model = fit(make(**settings), IRIS, KINDS)
-    before = model.coefs_[0].copy()
+    before = model.coefs_
     noise = model.weight_decay_ * auto_rate(12, 150) * 250 / 5
     fit(model.set_params(max_iter=8, batch_size=150, **STILL), IRIS, KINDS)
     anew = model.weight_decay_ / AUTO_DECAY
     assert anew == pytest.approx(model.loss_curve_[12 + 1] / (2 / 3), rel=1e-9)
     assert abs(anew - noise) > 0.01
-    left = (1 - 0.4 * 5 / 250 * noise) ** 2 * (1 - 0.4 * 5 / 250 * anew) ** 6
-    assert left < 0.99
-    assert_allclose(model.coefs_[0], left * before, rtol=1e-6)
+    for after, W, share in zip(model.coefs_, before, SHARE, strict=True):
+        unit = share * 0.4 * 5 / 250
+        left = (1 - unit * noise) ** 2 * (1 - unit * anew) ** 6
+        assert left < 0.995
+        assert_allclose(after, left * W, rtol=1e-6)
 
 
 @pytest.mark.parametrize("weighted", [False, True])
 def test_partial_fit_decays_by_the_noise_of_an_earlier_fit_or_not_at_all(weighted):
     weight = np.random.RandomState(0).uniform(0.5, 3, size=150) if weighted else None
     model = fit(make(learning_rate_init=0.03), IRIS, KINDS)
-    before = model.coefs_[0].copy()
+    before = model.coefs_
     noise = model.weight_decay_ * auto_rate(12, 150) * 250 / 5
     # All rows seen before, as often as they were, and what these are worth.
     n = 12 * 150 + (effective_number(KINDS, weight) if weighted else 150)
     model.set_params(batch_size=150, **STILL).partial_fit(IRIS, KINDS, weight)
-    assert_allclose(model.coefs_[0], before * (1 - 0.4 * 5 / n * noise), rtol=1e-8)
+    for after, W, share in zip(model.coefs_, before, SHARE, strict=True):
+        assert_allclose(after, W * (1 - share * 0.4 * 5 / n * noise), rtol=1e-8)
     assert model.weight_decay_ == pytest.approx(5 / (0.05 * n) * noise, rel=1e-9)
 
     model = make(batch_size=150, **STILL)
@@ -203,6 +221,64 @@ def test_auto_after_a_number_knows_of_no_noise_yet():
     before = model.coefs_[0].copy()
     model.set_params(weight_decay="auto", batch_size=150, **STILL).partial_fit(IRIS, KINDS)
     assert_allclose(model.coefs_[0], before, atol=1e-10)
+
+
+@pytest.mark.parametrize("K", [1, 2])
+@pytest.mark.parametrize("sizes", [(3, 4, 2), (3, 4, 5, 2)])
+def test_weights_behind_the_inputs_have_a_penalty_of_their_own(sizes, K):
+    penalties = np.array([0.3, 0.7])[:K]
+    gradients, losses = {}, {}
+    for times in (0, 1):
+        rng = np.random.RandomState(0)
+        jobs = [
+            make_job(rng, sizes=sizes, alpha=0.2, input_penalty=times * penalty)
+            for penalty in penalties
+        ]
+        stack = Stack(jobs)
+        losses[times] = stack.objective.evaluate(stack.sampler.gather(slice(7)))
+        gradients[times] = np.reshape(stack.objective.grad, (K, -1))
+    n_first = sizes[0] * sizes[1]
+    W = np.reshape(stack.theta, (K, -1))[:, :n_first]
+    expected = np.zeros_like(gradients[0])
+    expected[:, :n_first] = penalties[:, None] * W
+    assert_allclose(gradients[1] - gradients[0], expected, atol=1e-14)
+    squares = np.square(W).sum(axis=1)
+    assert_allclose(np.ravel(losses[1] - losses[0]), penalties / 2 * squares, rtol=1e-12)
+
+
+def test_the_penalty_is_scaled_by_the_noise_once_that_is_measured():
+    start = {"noise": 0.0}
+    job = make_job(
+        np.random.RandomState(0), input_penalty=0.3, measures_noise=True, max_iter=8, start=start
+    )
+    stack, found = Stack([job]), []
+    for epoch in (1, 2, 3):
+        found.append(stack.objective.input_penalty.item())
+        [loss] = stack.run_epoch()
+        if epoch == 2:
+            measured = min(1.0, loss / job.baseline)
+    assert found == [0.3, 0.3, pytest.approx(0.3 * measured, rel=1e-12)]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"weight_decay": 0.5}, {"solver": "sgd"}, {"solver": "lbfgs"}, {"hidden_layer_sizes": ()}],
+    ids=repr,
+)
+def test_nothing_is_penalised_but_what_adam_decays_by_itself(settings, monkeypatch):
+    seen = []
+    penalise_inputs = Objective.penalise_inputs
+
+    def note(objective, penalties):
+        seen.extend(penalties)
+        penalise_inputs(objective, penalties)
+
+    monkeypatch.setattr(Objective, "penalise_inputs", note)
+    fit(make(**settings), IRIS, KINDS)
+    assert seen
+    assert not any(seen)
+    fit(make(), IRIS, KINDS)
+    assert any(seen)
 
 
 def test_lbfgs_does_not_decay():

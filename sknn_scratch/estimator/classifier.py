@@ -102,9 +102,11 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
         learning rate * weight_decay. With "auto", that is 1 - noise * 5 / max(n_samples, 250) at
         the initial learning rate that "auto" would choose. The noise is the loss after the first
         quarter of the epochs, as a fraction of the loss of always predicting the frequencies of the
-        classes; until then nothing decays. ``weight_decay_`` holds the value used. "lbfgs" ignores
-        it; ``partial_fit`` measures no noise, and uses that of an earlier ``fit``, or does not
-        decay.
+        classes; until then nothing decays. ``weight_decay_`` holds the value used. With "adam" the
+        weights behind the inputs decay half as fast. Instead they have a penalty, of 0.002 /
+        max(n_samples, 250) times their sum of squares, which is multiplied by the noise once that
+        is known. "lbfgs" ignores all this; ``partial_fit`` measures no noise and has no such
+        penalty, and uses the noise of an earlier ``fit``, or does not decay.
     input_dropout : float or "auto", default="auto"
         Fraction of the inputs that each update leaves out at random. "auto" is n_inputs / n_samples
         - 0.05, clipped to [0, 0.15], and 0 below 10 inputs; weighted rows count by their effective
@@ -223,7 +225,8 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
     input_dropout_ : float
         Fraction of the inputs that each update left out.
     weight_decay_ : float
-        Weight decay at the end of training.
+        Weight decay at the end of training; with "auto", that of the weights behind the inputs is
+        half of it.
     t_ : int
         Number of training rows that the solver has seen, counting repeats.
     n_layers_ : int

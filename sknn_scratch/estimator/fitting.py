@@ -137,7 +137,17 @@ def plan_fit(estimator: Any, task: Task, seen: Seen, mode: Mode) -> Fit:
     n, effective_n = len(targets), task.effective_number(targets, weight)
     before = estimator.t_ if mode.again and mode.partial else 0
     rarest = task.rarest(targets)
-    plan = make_plan(estimator, sizes, n, before + effective_n, rarest, mode, early, task.base_rate)
+    plan = make_plan(
+        estimator,
+        sizes,
+        n,
+        before + effective_n,
+        rarest,
+        mode,
+        early,
+        task.base_rate,
+        task.penalises_inputs,
+    )
     loss = network.loss, network.output
     guard = LOSSES[loss].guard(history.frequencies)
     job = TrainingJob(
@@ -154,6 +164,8 @@ def plan_fit(estimator: Any, task: Task, seen: Seen, mode: Mode) -> Fit:
         alpha=estimator.alpha * n / effective_n,
         weight_decay=plan.weight_decay,
         measures_noise=plan.measures_noise,
+        input_decay=plan.input_decay,
+        input_penalty=plan.input_penalty,
         input_dropout=plan.input_dropout,
         batch_size=plan.batch_size,
         max_iter=plan.max_iter,

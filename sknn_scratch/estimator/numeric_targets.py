@@ -36,6 +36,7 @@ class Regression(Task):
     output: ClassVar[str] = "identity"
     new_scaling: ClassVar[type[FeatureMap]] = TargetScaling
     base_rate: ClassVar[float] = 0.005
+    penalises_inputs: ClassVar[bool] = False
     no_better_than: ClassVar[str] = "a constant"
     constant: ClassVar[str] = "the mean of y"
 

@@ -65,6 +65,9 @@ MOST_PATIENCE = 8.0
 SHRINKAGE_TIMES_ROWS = 5.0
 FEWEST_ROWS = 250
 
+#: Of the weights behind the inputs: the factor of their decay, and their L2 penalty times rows.
+INPUT_DECAY, INPUT_PENALTY_TIMES_ROWS = 0.5, 0.004
+
 #: Largest fraction that an update removes, at a rate far above "auto".
 MOST_SHRINKAGE = 0.1
 
@@ -105,6 +108,10 @@ class Plan:
     weight_decay: float
     """Weight decay, before it is multiplied by the noise if that is measured."""
     measures_noise: bool
+    input_decay: float
+    """Factor of the decay of the weights behind the inputs."""
+    input_penalty: float
+    """L2 penalty of these weights, before it is multiplied by the noise if that is measured."""
     solver: Solver
     schedule: Schedule
     stopping: NoImprovement | None
@@ -119,6 +126,7 @@ def make_plan(
     mode: Mode,
     stops_early: bool,
     base_rate: float,
+    penalises_inputs: bool,
 ) -> Plan:
     """Plan the training of a network.
 
@@ -140,6 +148,8 @@ def make_plan(
         Whether rows are held out to stop by.
     base_rate : float
         Learning rate of Adam that suits the task.
+    penalises_inputs : bool
+        Whether a penalty of the weights behind the inputs suits the task.
     """
     hidden = sizes[1:-1]
     batch_size = batch_size_for(parameters.batch_size, n)
@@ -155,6 +165,11 @@ def make_plan(
     rate = auto_rate if isinstance(given, str) else float(given)
     if isinstance(dropout, str):
         dropout = input_dropout_for(sizes[0], effective_n)
+    input_decay, input_penalty = 1.0, 0.0
+    if penalises_inputs and hidden and parameters.solver == "adam" and decay == "auto":
+        input_decay = INPUT_DECAY
+        if not mode.partial:
+            input_penalty = input_penalty_for(effective_n)
     if isinstance(decay, str):
         decay = min(weight_decay_for(effective_n, auto_rate), MOST_SHRINKAGE / rate)
     return Plan(
@@ -174,6 +189,8 @@ def make_plan(
         input_dropout=float(dropout),
         weight_decay=float(decay),
         measures_noise=parameters.weight_decay == "auto" and not mode.partial,
+        input_decay=input_decay,
+        input_penalty=input_penalty,
         solver=_solver(parameters),
         schedule=_schedule(parameters, rate, partial=mode.partial),
         stopping=_stopping(parameters, stops_early=stops_early),
@@ -329,6 +346,16 @@ def weight_decay_for(n_samples: float, learning_rate: float) -> float:
     measures, so that it hardly affects clean data.
     """
     return SHRINKAGE_TIMES_ROWS / (learning_rate * max(n_samples, FEWEST_ROWS))
+
+
+def input_penalty_for(n_samples: float) -> float:
+    r"""Choose the L2 penalty of the weights behind the inputs: :math:`0.004 / \max(n, 250)`.
+
+    Weight decay shrinks all weights alike. The gradient of a penalty passes through Adam, which
+    divides it by the size of the gradient: so it hardly moves weights that the rows speak about,
+    and shrinks those about which they say little. Half of the decay makes room for it.
+    """
+    return INPUT_PENALTY_TIMES_ROWS / max(n_samples, FEWEST_ROWS)
 
 
 def input_dropout_for(n_features: int, n_samples: float) -> float:

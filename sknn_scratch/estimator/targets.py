@@ -40,6 +40,7 @@ class Classification(Task):
     output: ClassVar[str] = "softmax"
     is_multilabel: ClassVar[bool] = False
     base_rate: ClassVar[float] = 0.01
+    penalises_inputs: ClassVar[bool] = True
     no_better_than: ClassVar[str] = "chance"
     constant: ClassVar[str] = "the frequencies of the classes"
 

@@ -19,6 +19,8 @@ class Task:
         Activation function of the outputs.
     base_rate : float
         Learning rate of Adam, unless the network is narrow or gets few updates.
+    penalises_inputs : bool
+        Whether a penalty of the weights behind the inputs suits it.
     no_better_than, constant : str
         For messages about a network that has learnt nothing: what it is no better than, and what
         that always predicts.
@@ -26,6 +28,7 @@ class Task:
 
     output: ClassVar[str]
     base_rate: ClassVar[float]
+    penalises_inputs: ClassVar[bool]
     no_better_than: ClassVar[str]
     constant: ClassVar[str]
 

@@ -127,6 +127,7 @@ def _trial(estimator: Any, task: Task, fit: Fit) -> tuple[TrainingJob, Progress]
         batch_size=batch_size_for(estimator.batch_size, len(rows)),
         max_iter=tried_epochs(job.max_iter),
         measures_noise=False,
+        input_penalty=0.0,
         hold_out=progress,
         callbacks=(progress.is_beyond_doubt,),
     )

@@ -49,6 +49,12 @@ def n_weights(sizes: Sequence[int]) -> int:
     return sum(n_in * n_out for n_in, n_out in pairwise(sizes))
 
 
+def first_and_rest(sizes: Sequence[int]) -> list[slice]:
+    """Find the weights behind the inputs, and all others, among the weights of a network."""
+    first = sizes[0] * sizes[1]
+    return [slice(0, first), slice(first, n_weights(sizes))]
+
+
 def n_params(sizes: Sequence[int]) -> int:
     """Count the weights and biases of a network with these layer sizes."""
     return n_weights(sizes) + sum(sizes[1:])

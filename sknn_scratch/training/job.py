@@ -188,6 +188,11 @@ class TrainingJob:
     batch_size: int
     max_iter: int
     shuffle: bool
+    input_decay: float = 1.0
+    """Factor of the weight decay of the weights behind the inputs."""
+    input_penalty: float = 0.0
+    """L2 penalty of the weights behind the inputs: adds input_penalty / 2 * |W|² to the loss, times
+    the noise, once that is measured."""
     stopping: NoImprovement | None = None
     """Rule that ends training, or lowers an adaptive learning rate; None trains for max_iter."""
     hold_out: Callable[[NDArray], tuple[float, float]] | None = None

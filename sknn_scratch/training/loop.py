@@ -147,11 +147,18 @@ class Stack:
         }
         self.objective = Objective(jobs, theta)
         self.solver = stacked([job.solver for job in jobs], K, theta.dtype)
-        bound = self.solver, theta, self.objective.weights, self.objective.grad, state
+        weights, grad = self.objective.weights, self.objective.grad
         sizes, is_cut = jobs[0].architecture.sizes, any(b.blocks for b in sampler.batches.values())
         blocks = [] if K else step_blocks(sizes, is_cut)
-        self.block_steps = [stepping_through(block[-2:], *bound) for block in blocks]
-        self.step = self._step_in_blocks if blocks else stepping(*bound)
+        self.block_steps = [
+            stepping_through(
+                block[-2:], self.solver, theta, weights, grad, state, is_first=block.layer == 0
+            )
+            for block in blocks
+        ]
+        parts = [weights[..., part] for part in self.objective.parts]
+        alone = stepping(self.solver, theta, parts, grad, state)
+        self.step = self._step_in_blocks if blocks else alone
         # At once, as an interrupt asks for where the networks stand.
         self.members, self.places, self.sampler, self.theta, self.thetas, self.state = (
             members,
@@ -161,13 +168,28 @@ class Stack:
             views,
             state,
         )
-        self.weight_decay = self._noise_scaled_decay()
+        self._follow_noise()
         self.replan()
 
-    def _noise_scaled_decay(self) -> NDArray | None:
-        """Weight decay of each network, (K, 1, 1), or None if there is none."""
+    def _follow_noise(self) -> None:
+        """Set what is scaled by the noise: the penalty of weights behind the inputs, and decays.
+
+        The decays, (2, K, 1, 1), are those of the weights behind the inputs and of all others; None
+        if there are none.
+        """
+        self.objective.penalise_inputs(
+            [member.job.input_penalty * (member.noise or 1.0) for member in self.members]
+        )
         decays = [member.job.weight_decay * member.noise for member in self.members]
-        return per_network(decays, self.theta)[..., None] if any(decays) else None
+        first = [
+            member.job.input_decay * decay
+            for member, decay in zip(self.members, decays, strict=True)
+        ]
+        self.weight_decay: NDArray | None = None
+        if any(decays):
+            self.weight_decay = np.array(
+                [per_network(numbers, self.theta)[..., None] for numbers in (first, decays)]
+            )
 
     def replan(self) -> None:
         """Forget the learning rates that were computed ahead."""
@@ -192,7 +214,7 @@ class Stack:
         means: list[float] = np.ravel(losses / self.n).tolist()
         for member, mean in zip(self.members, means, strict=True):
             member.count_updates(self.epoch, mean, len(sampler.slices), self.n)
-        self.weight_decay = self._noise_scaled_decay()
+        self._follow_noise()
         return means
 
     def _update_in_blocks(self, batch: Batch, size: NDArray, shrink: NDArray | None) -> NDArray:

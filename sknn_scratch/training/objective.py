@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from sknn_scratch.network.activations import ACTIVATIONS
 from sknn_scratch.network.arrays import inner
-from sknn_scratch.network.layers import layers_of, n_weights
+from sknn_scratch.network.layers import first_and_rest, layers_of, n_weights
 from sknn_scratch.network.losses import LOSSES, Scratch
 from sknn_scratch.network.propagation import (
     Workspace,
@@ -127,6 +127,13 @@ class Objective:
         self.alpha = per_network([job.alpha for job in jobs], theta)[..., None]
         self.penalised = bool(self.alpha.any())
         self.penalty = np.empty_like(self.weights)
+        self.parts = first_and_rest(network.sizes)
+        self.penalise_inputs([job.input_penalty for job in jobs])
+
+    def penalise_inputs(self, penalties: Sequence[float]) -> None:
+        """Set the penalty, besides alpha, of the weights behind the inputs of each network."""
+        penalty = per_network(penalties, self.theta)[..., None]
+        self.input_penalty = penalty if penalty.any() else None
 
     def evaluate(self, batch: Batch) -> NDArray:
         """Fill grad, and return the loss of each network, (K,)."""
@@ -138,9 +145,23 @@ class Objective:
             work.z[-1], batch.y, batch.weight, self.guard, batch.scratch
         )
         backward(self.layers, batch.X, self.activation, work, self.grads)
-        if self.penalised:
-            loss += penalise(self.weights, self.alpha / batch.n, self.weight_grads, self.penalty)
+        for layer, part in enumerate(self.parts):
+            loss += self._penalise(part, layer, batch.n)
         return loss
+
+    def _penalise(self, weights: slice, layer: int, n: int) -> NDArray | float:
+        """Add the penalty of some weights of a layer to their gradient, and return it."""
+        strength = self.input_penalty if layer == 0 else None
+        if self.penalised:
+            strength = self.alpha / n + (0 if strength is None else strength)
+        if strength is None:
+            return 0.0
+        return penalise(
+            self.weights[..., weights],
+            strength,
+            self.weight_grads[..., weights],
+            self.penalty[..., weights],
+        )
 
     def evaluate_in_blocks(
         self, batch: Batch, fill: Fill | None = None, use: Use | None = None
@@ -180,13 +201,7 @@ class Objective:
         def differentiate(i: int) -> None:
             layer, inputs, weights, _ = batch.input_blocks[i]
             layer_gradient(seen[layer], deltas[layer], batch.work.ones, self.grads[layer], inputs)
-            if self.penalised:
-                penalties[i] = penalise(
-                    self.weights[..., weights],
-                    self.alpha / batch.n,
-                    self.weight_grads[..., weights],
-                    self.penalty[..., weights],
-                )
+            penalties[i] = self._penalise(weights, layer, batch.n)
             if use is not None:
                 use(i)
 

@@ -166,7 +166,7 @@ def stacked(solvers: Sequence[Solver], K: tuple[int, ...], dtype: DTypeLike) -> 
 
 
 def stepping(
-    solver: Solver, theta: NDArray, weights: NDArray, grad: NDArray, state: SolverState
+    solver: Solver, theta: NDArray, weights: Sequence[NDArray], grad: NDArray, state: SolverState
 ) -> ShrinkingStep:
     """Return the function that shrinks the weights, and then takes a step.
 
@@ -174,23 +174,23 @@ def stepping(
     ----------
     solver : Solver
     theta, grad : ndarray of shape (K, n_params)
-    weights : ndarray of shape (K, 1, n_weights)
-        View of the weights in theta.
+    weights : sequence of ndarray of shape (K, 1, n_weights)
+        Views of those weights in theta that shrink alike.
     state : dict
         Arrays of the solver, (K, n_params).
 
     Returns
     -------
     step : callable
-        Takes the size of the step, (K, 1), and the factor that the weights are multiplied by first,
-        (K, 1, 1) or None.
+        Takes the size of the step, (K, 1), and the factors that the weights of each view are
+        multiplied by first, (n_views, K, 1, 1), or None.
     """
     take_step = solver.bound(theta, grad, state)
 
     def step(size: NDArray, shrink: NDArray | None) -> None:
-        nonlocal weights
         if shrink is not None:
-            weights *= shrink
+            for some, factor in zip(weights, shrink, strict=True):
+                np.multiply(some, factor, some)
         take_step(size)
 
     return step
@@ -203,11 +203,13 @@ def stepping_through(
     weights: NDArray,
     grad: NDArray,
     state: SolverState,
+    is_first: bool,
 ) -> ShrinkingStep:
-    """Return the function that does so for blocks of the parameters of one network.
+    """Return the function that does so for blocks of the parameters of one layer of one network.
 
     It goes through them in parts that stay in the cache. That changes no number: all operations are
-    element by element. The weights come first in theta.
+    element by element. The weights come first in theta. Those of the first layer take the first of
+    the factors, and all others the last.
     """
     parts = [
         slice(at, min(at + AT_ONCE, block.stop))
@@ -217,10 +219,11 @@ def stepping_through(
     steps = []
     for part in parts:
         some = {name: array[part] for name, array in state.items()}
-        steps.append(stepping(solver, theta[part], weights[..., part], grad[part], some))
+        steps.append(stepping(solver, theta[part], [weights[..., part]], grad[part], some))
 
     def step(size: NDArray, shrink: NDArray | None) -> None:
+        mine = None if shrink is None else shrink[:1] if is_first else shrink[-1:]
         for step_of_part in steps:
-            step_of_part(size, shrink)
+            step_of_part(size, mine)
 
     return step
