@@ -281,6 +281,23 @@ def test_nothing_is_penalised_but_what_adam_decays_by_itself(settings, monkeypat
     assert any(seen)
 
 
+def test_a_penalty_alone_is_no_reason_to_warn():
+    """Labels that the columns do not tell: the loss without the penalty is that of chance."""
+    rng = np.random.RandomState(0)
+    X, y = rng.standard_normal((40, 3)), np.arange(40) % 2
+    model = ScratchMLPClassifier(random_state=0, learning_rate_init=1e-9, max_iter=1)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model.fit(X, y)
+    squares = np.square(model.coefs_[0]).sum()
+    said = [str(warning.message) for warning in caught if "no better" in str(warning.message)]
+    penalty = 0.004 / 250 / 2 * min(1.0, model.loss_ / 0.25) * squares
+    assert penalty > 0.01
+    assert bool(said) == (model.loss_ - penalty > 0.25 + 1e-4)
+    if said:
+        assert f"its loss, {model.loss_ - penalty:.3g}" in said[0]
+
+
 def test_lbfgs_does_not_decay():
     assert make(solver="lbfgs", max_iter="auto").fit(IRIS, KINDS).weight_decay_ == 0
 

@@ -3,11 +3,13 @@
 import math
 from typing import Any
 
+import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from sknn_scratch._caller import warn_user
 from sknn_scratch.estimator.plan import Mode, Plan
 from sknn_scratch.estimator.task import Task
+from sknn_scratch.network.layers import first_and_rest
 from sknn_scratch.training.job import Epoch, TrainingJob, TrainingState
 
 #: A run with less than this fraction of the rate times updates of "auto" may have ended too early.
@@ -88,11 +90,15 @@ def _not_converged(estimator: Any, job: TrainingJob, result: TrainingState) -> s
 
 def _no_better(estimator: Any, task: Task, job: TrainingJob, result: TrainingState) -> str:
     """Return a message if the network is no better than its baseline, or else an empty one."""
-    if not (result.loss > job.baseline + float(estimator.tol) and job.baseline > 0):
+    first, _ = first_and_rest(job.architecture.sizes)
+    W = result.theta[first].astype(np.float64)
+    # By itself, this penalty says nothing about what was learnt.
+    loss = result.loss - job.input_penalty * (result.noise or 1.0) / 2 * float(W @ W)
+    if not (loss > job.baseline + float(estimator.tol) and job.baseline > 0):
         return ""
     alpha = f"lower alpha={estimator.alpha}, " if estimator.alpha > 0 else ""
     return (
-        f"The network is no better than {task.no_better_than}: its loss, {result.loss:.3g}, is "
+        f"The network is no better than {task.no_better_than}: its loss, {loss:.3g}, is "
         f"over the {job.baseline:.3g} of always predicting {task.constant}. Change "
         f"learning_rate_init={job.schedule.learning_rate_init} (lower it if loss_curve_ rises, "
         f"raise it or max_iter if it is flat), {alpha}or scale the features, for instance with "
