@@ -158,7 +158,7 @@ all the same, times the noise: 0.02 is 0.4 of the rate that "auto" would be."""
 
 AUTO_DECAY = 5 / (0.05 * 250)
 
-#: The weights behind the inputs decay by half.
+#: The weights of the first layer decay by half.
 SHARE = (0.5, 1)
 
 
@@ -225,7 +225,7 @@ def test_auto_after_a_number_knows_of_no_noise_yet():
 
 @pytest.mark.parametrize("K", [1, 2])
 @pytest.mark.parametrize("sizes", [(3, 4, 2), (3, 4, 5, 2)])
-def test_weights_behind_the_inputs_have_a_penalty_of_their_own(sizes, K):
+def test_weights_of_the_first_layer_have_a_penalty_of_their_own(sizes, K):
     penalties = np.array([0.3, 0.7])[:K]
     gradients, losses = {}, {}
     for times in (0, 1):

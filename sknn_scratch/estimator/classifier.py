@@ -103,7 +103,7 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
         the initial learning rate that "auto" would choose. The noise is the loss after the first
         quarter of the epochs, as a fraction of the loss of always predicting the frequencies of the
         classes; until then nothing decays. ``weight_decay_`` holds the value used. With "adam" the
-        weights behind the inputs decay half as fast. Instead they have a penalty, of 0.002 /
+        weights of the first layer decay half as fast. Instead they have a penalty, of 0.002 /
         max(n_samples, 250) times their sum of squares, which is multiplied by the noise once that
         is known. "lbfgs" ignores all this; ``partial_fit`` measures no noise and has no such
         penalty, and uses the noise of an earlier ``fit``, or does not decay.
@@ -225,7 +225,7 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
     input_dropout_ : float
         Fraction of the inputs that each update left out.
     weight_decay_ : float
-        Weight decay at the end of training; with "auto", that of the weights behind the inputs is
+        Weight decay at the end of training; with "auto", that of the weights of the first layer is
         half of it.
     t_ : int
         Number of training rows that the solver has seen, counting repeats.

@@ -65,7 +65,7 @@ MOST_PATIENCE = 8.0
 SHRINKAGE_TIMES_ROWS = 5.0
 FEWEST_ROWS = 250
 
-#: Of the weights behind the inputs: the factor of their decay, and their L2 penalty times rows.
+#: Of the weights of the first layer: the factor of their decay, and their L2 penalty times rows.
 INPUT_DECAY, INPUT_PENALTY_TIMES_ROWS = 0.5, 0.004
 
 #: Largest fraction that an update removes, at a rate far above "auto".
@@ -109,7 +109,7 @@ class Plan:
     """Weight decay, before it is multiplied by the noise if that is measured."""
     measures_noise: bool
     input_decay: float
-    """Factor of the decay of the weights behind the inputs."""
+    """Factor of the decay of the weights of the first layer."""
     input_penalty: float
     """L2 penalty of these weights, before it is multiplied by the noise if that is measured."""
     solver: Solver
@@ -149,7 +149,7 @@ def make_plan(
     base_rate : float
         Learning rate of Adam that suits the task.
     penalises_inputs : bool
-        Whether a penalty of the weights behind the inputs suits the task.
+        Whether a penalty of the weights of the first layer suits the task.
     """
     hidden = sizes[1:-1]
     batch_size = batch_size_for(parameters.batch_size, n)
@@ -349,7 +349,7 @@ def weight_decay_for(n_samples: float, learning_rate: float) -> float:
 
 
 def input_penalty_for(n_samples: float) -> float:
-    r"""Choose the L2 penalty of the weights behind the inputs: :math:`0.004 / \max(n, 250)`.
+    r"""Choose the L2 penalty of the weights of the first layer: :math:`0.004 / \max(n, 250)`.
 
     Weight decay shrinks all weights alike. The gradient of a penalty passes through Adam, which
     divides it by the size of the gradient: so it hardly moves weights that the rows speak about,

@@ -20,7 +20,7 @@ class Task:
     base_rate : float
         Learning rate of Adam, unless the network is narrow or gets few updates.
     penalises_inputs : bool
-        Whether a penalty of the weights behind the inputs suits it.
+        Whether a penalty of the weights of the first layer suits it.
     no_better_than, constant : str
         For messages about a network that has learnt nothing: what it is no better than, and what
         that always predicts.

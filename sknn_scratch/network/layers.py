@@ -50,7 +50,7 @@ def n_weights(sizes: Sequence[int]) -> int:
 
 
 def first_and_rest(sizes: Sequence[int]) -> list[slice]:
-    """Find the weights behind the inputs, and all others, among the weights of a network."""
+    """Find the weights of the first layer, and all others, among the weights of a network."""
     first = sizes[0] * sizes[1]
     return [slice(0, first), slice(first, n_weights(sizes))]
 

@@ -189,10 +189,10 @@ class TrainingJob:
     max_iter: int
     shuffle: bool
     input_decay: float = 1.0
-    """Factor of the weight decay of the weights behind the inputs."""
+    """Factor of the weight decay of the weights of the first layer."""
     input_penalty: float = 0.0
-    """L2 penalty of the weights behind the inputs: adds input_penalty / 2 * |W|² to the loss, times
-    the noise, once that is measured."""
+    """L2 penalty of the weights W of the first layer: adds input_penalty / 2 * |W|² to the loss,
+    times the noise, once that is measured."""
     stopping: NoImprovement | None = None
     """Rule that ends training, or lowers an adaptive learning rate; None trains for max_iter."""
     hold_out: Callable[[NDArray], tuple[float, float]] | None = None

@@ -156,7 +156,7 @@ class Stack:
             )
             for block in blocks
         ]
-        parts = [weights[..., part] for part in self.objective.parts]
+        parts = [weights[..., part] for part in self.objective.first_and_rest]
         alone = stepping(self.solver, theta, parts, grad, state)
         self.step = self._step_in_blocks if blocks else alone
         # At once, as an interrupt asks for where the networks stand.
@@ -172,10 +172,10 @@ class Stack:
         self.replan()
 
     def _follow_noise(self) -> None:
-        """Set what is scaled by the noise: the penalty of weights behind the inputs, and decays.
+        """Set what is scaled by the noise: the penalty of the first layer's weights, and decays.
 
-        The decays, (2, K, 1, 1), are those of the weights behind the inputs and of all others; None
-        if there are none.
+        The decays, (2, K, 1, 1), are those of the weights of the first layer and of all others;
+        None if there are none.
         """
         self.objective.penalise_inputs(
             [member.job.input_penalty * (member.noise or 1.0) for member in self.members]

@@ -127,13 +127,16 @@ class Objective:
         self.alpha = per_network([job.alpha for job in jobs], theta)[..., None]
         self.penalised = bool(self.alpha.any())
         self.penalty = np.empty_like(self.weights)
-        self.parts = first_and_rest(network.sizes)
+        self.first_and_rest = first_and_rest(network.sizes)
         self.penalise_inputs([job.input_penalty for job in jobs])
 
     def penalise_inputs(self, penalties: Sequence[float]) -> None:
-        """Set the penalty, besides alpha, of the weights behind the inputs of each network."""
+        """Set the penalty, besides alpha, of the weights of the first layer of each network."""
         penalty = per_network(penalties, self.theta)[..., None]
         self.input_penalty = penalty if penalty.any() else None
+        # What is penalised alike, at once.
+        alike = slice(self.weights.shape[-1])
+        self.parts = [alike] if self.input_penalty is None else self.first_and_rest
 
     def evaluate(self, batch: Batch) -> NDArray:
         """Fill grad, and return the loss of each network, (K,)."""
