@@ -225,8 +225,7 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
     input_dropout_ : float
         Fraction of the inputs that each update left out.
     weight_decay_ : float
-        Weight decay at the end of training; with "auto", that of the weights of the first layer is
-        half of it.
+        Weight decay at the end of training.
     t_ : int
         Number of training rows that the solver has seen, counting repeats.
     n_layers_ : int

@@ -137,17 +137,7 @@ def plan_fit(estimator: Any, task: Task, seen: Seen, mode: Mode) -> Fit:
     n, effective_n = len(targets), task.effective_number(targets, weight)
     before = estimator.t_ if mode.again and mode.partial else 0
     rarest = task.rarest(targets)
-    plan = make_plan(
-        estimator,
-        sizes,
-        n,
-        before + effective_n,
-        rarest,
-        mode,
-        early,
-        task.base_rate,
-        task.penalises_inputs,
-    )
+    plan = make_plan(estimator, task, sizes, n, before + effective_n, rarest, mode, early)
     loss = network.loss, network.output
     guard = LOSSES[loss].guard(history.frequencies)
     job = TrainingJob(

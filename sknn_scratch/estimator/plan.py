@@ -27,6 +27,7 @@ from numpy.typing import DTypeLike
 
 from sknn_scratch._caller import warn_user
 from sknn_scratch._compat import InvalidParameterError
+from sknn_scratch.estimator.task import Task
 from sknn_scratch.training.schedules import Schedule
 from sknn_scratch.training.solvers import SGD, Adam, Solver
 from sknn_scratch.training.stopping import NoImprovement
@@ -119,14 +120,13 @@ class Plan:
 
 def make_plan(
     parameters: Any,
+    task: Task,
     sizes: Sequence[int],
     n: int,
     effective_n: float,
     rarest: int,
     mode: Mode,
     stops_early: bool,
-    base_rate: float,
-    penalises_inputs: bool,
 ) -> Plan:
     """Plan the training of a network.
 
@@ -134,6 +134,8 @@ def make_plan(
     ----------
     parameters : estimator
         Its parameters are read.
+    task : Task
+        Task of y.
     sizes : sequence of int
         Layer sizes: inputs, hidden layers, outputs.
     n : int
@@ -146,12 +148,8 @@ def make_plan(
         How the call trains.
     stops_early : bool
         Whether rows are held out to stop by.
-    base_rate : float
-        Learning rate of Adam that suits the task.
-    penalises_inputs : bool
-        Whether a penalty of the weights of the first layer suits the task.
     """
-    hidden = sizes[1:-1]
+    hidden, base_rate = sizes[1:-1], task.base_rate
     batch_size = batch_size_for(parameters.batch_size, n)
     max_iter = 1 if mode.partial else _epochs(parameters, n, batch_size, hidden, base_rate)
     # A fit that continues another is no short run: it has had updates before.
@@ -166,7 +164,7 @@ def make_plan(
     if isinstance(dropout, str):
         dropout = input_dropout_for(sizes[0], effective_n)
     input_decay, input_penalty = 1.0, 0.0
-    if penalises_inputs and hidden and parameters.solver == "adam" and decay == "auto":
+    if task.penalises_inputs and hidden and parameters.solver == "adam" and decay == "auto":
         input_decay = INPUT_DECAY
         if not mode.partial:
             input_penalty = input_penalty_for(effective_n)
