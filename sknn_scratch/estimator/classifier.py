@@ -105,8 +105,9 @@ class ScratchMLPClassifier(ClassifierMixin, ScratchMLP):
         classes; until then nothing decays. ``weight_decay_`` holds the value used. With "adam" the
         weights of the first layer decay half as fast. Instead they have a penalty, of 0.002 /
         max(n_samples, 250) times their sum of squares, which is multiplied by the noise once that
-        is known. "lbfgs" ignores all this; ``partial_fit`` measures no noise and has no such
-        penalty, and uses the noise of an earlier ``fit``, or does not decay.
+        is known, and at a rate above that of "auto" divided by the square of how many times it is.
+        "lbfgs" ignores all this; ``partial_fit`` measures no noise and has no such penalty, and
+        uses the noise of an earlier ``fit``, or does not decay.
     input_dropout : float or "auto", default="auto"
         Fraction of the inputs that each update leaves out at random. "auto" is n_inputs / n_samples
         - 0.05, clipped to [0, 0.15], and 0 below 10 inputs; weighted rows count by their effective

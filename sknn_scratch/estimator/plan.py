@@ -167,7 +167,8 @@ def make_plan(
     if task.penalises_inputs and hidden and parameters.solver == "adam" and decay == "auto":
         input_decay = INPUT_DECAY
         if not mode.partial:
-            input_penalty = input_penalty_for(effective_n)
+            # Weights grow with the rate, and the sum of their squares with its square.
+            input_penalty = input_penalty_for(effective_n) * min(1.0, auto_rate / rate) ** 2
     if isinstance(decay, str):
         decay = min(weight_decay_for(effective_n, auto_rate), MOST_SHRINKAGE / rate)
     return Plan(

@@ -91,9 +91,11 @@ def _not_converged(estimator: Any, job: TrainingJob, result: TrainingState) -> s
 def _no_better(estimator: Any, task: Task, job: TrainingJob, result: TrainingState) -> str:
     """Return a message if the network is no better than its baseline, or else an empty one."""
     first, _ = first_and_rest(job.architecture.sizes)
-    W = result.theta[first].astype(np.float64)
-    # By itself, this penalty says nothing about what was learnt.
-    loss = result.loss - job.input_penalty * (result.noise or 1.0) / 2 * float(W @ W)
+    loss = result.loss
+    if job.input_penalty:  # which by itself says nothing about what was learnt
+        W = result.theta[first].astype(np.float64)
+        with np.errstate(over="ignore"):
+            loss -= job.input_penalty * (result.noise or 1.0) / 2 * float(np.square(W).sum())
     if not (loss > job.baseline + float(estimator.tol) and job.baseline > 0):
         return ""
     alpha = f"lower alpha={estimator.alpha}, " if estimator.alpha > 0 else ""
