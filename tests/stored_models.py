@@ -63,7 +63,7 @@ def write() -> int:
     folder, predictions = FOLDER / sknn_scratch.__version__, {}
     folder.mkdir(parents=True, exist_ok=True)
     for name, (model, y) in made().items():
-        if hasattr(model, "set_callbacks"):
+        if not isinstance(model, ScratchMLPEnsembleClassifier):  # a checkpoint is of one network
             checkpoint = folder / f"{name}.npz"
             checkpoint.unlink(missing_ok=True)
             model.set_callbacks(Checkpoint(checkpoint)).fit(X, y).set_callbacks()
