@@ -59,8 +59,8 @@ def row_type(n: int) -> type:
 
 
 def inner(a: NDArray, b: NDArray) -> NDArray:
-    """Sum a * b over the last two axes, shape (K,)."""
-    if a.ndim == 2:
+    """Sum a * b over the last two axes, shape (K,); of vectors, over their only one."""
+    if a.ndim < 3:
         return a.ravel().dot(b.ravel())
     K = len(a)  # a product of a row and a column takes two thirds of einsum's time
     return np.matmul(a.reshape(K, 1, -1), b.reshape(K, -1, 1)).ravel()

@@ -17,7 +17,7 @@ from sknn_scratch.network.arrays import short_buffers
 from sknn_scratch.network.threads import in_blocks, one_thread_for
 from sknn_scratch.training.cutting import equal_blocks, stack_parts, step_blocks
 from sknn_scratch.training.job import Epoch, TrainingJob, TrainingState
-from sknn_scratch.training.objective import Batch, Objective, per_network
+from sknn_scratch.training.objective import Batch, Objective, per_weight
 from sknn_scratch.training.sampling import Sampler, Stream
 from sknn_scratch.training.solvers import SolverState, stacked, stepping, stepping_through
 
@@ -174,8 +174,8 @@ class Stack:
     def _follow_noise(self) -> None:
         """Set what is scaled by the noise: the penalty of the first layer's weights, and decays.
 
-        The decays, (2, K, 1, 1), are those of the weights of the first layer and of all others;
-        None if there are none.
+        The decays, (2, K, 1, 1), or (2,) for one network, are those of the weights of the first
+        layer and of all others; None if there are none.
         """
         self.objective.penalise_inputs(
             [member.job.input_penalty * (member.noise or 1.0) for member in self.members]
@@ -188,7 +188,7 @@ class Stack:
         self.weight_decay: NDArray | None = None
         if any(decays):
             self.weight_decay = np.array(
-                [per_network(numbers, self.theta)[..., None] for numbers in (first, decays)]
+                [per_weight(numbers, self.theta) for numbers in (first, decays)]
             )
 
     def replan(self) -> None:
@@ -250,7 +250,9 @@ class Stack:
         steps = np.array([member.steps + 1 + update for member in self.members])
         lr, steps = (array.T.reshape(shape) for array in (np.array(rates), steps))
         size = self.solver.step_size(lr, steps)
-        lr, size = (array.astype(self.theta.dtype) for array in (lr[..., None], size))
+        if self.theta.ndim > 1:
+            lr = lr[..., None]
+        lr, size = (array.astype(self.theta.dtype) for array in (lr, size))
         self.planned = zip(lr, size, strict=True)
         return next(self.planned)
 

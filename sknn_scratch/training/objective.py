@@ -124,7 +124,7 @@ class Objective:
         guard = np.stack([job.guard for job in jobs]).astype(theta.dtype)
         # Of even classes there is none, which saves what it multiplies.
         self.guard = guard.reshape(*theta.shape[:-1], 1, -1) if guard.any() else None
-        self.alpha = per_network([job.alpha for job in jobs], theta)[..., None]
+        self.alpha = per_weight([job.alpha for job in jobs], theta)
         self.penalised = bool(self.alpha.any())
         self.penalty = np.empty_like(self.weights)
         self.first_and_rest = first_and_rest(network.sizes)
@@ -132,11 +132,15 @@ class Objective:
 
     def penalise_inputs(self, penalties: Sequence[float]) -> None:
         """Set the penalty, besides alpha, of the weights of the first layer of each network."""
-        penalty = per_network(penalties, self.theta)[..., None]
+        penalty = per_weight(penalties, self.theta)
         self.input_penalty = penalty if penalty.any() else None
         # What is penalised alike, at once.
-        alike = slice(self.weights.shape[-1])
-        self.parts = [alike] if self.input_penalty is None else self.first_and_rest
+        parts = [slice(self.weights.shape[-1])]
+        if self.input_penalty is not None:
+            parts = self.first_and_rest if self.penalised else self.first_and_rest[:1]
+        elif not self.penalised:
+            parts = []
+        self.penalised_parts = [self._views(part) for part in parts]
 
     def evaluate(self, batch: Batch) -> NDArray:
         """Fill grad, and return the loss of each network, (K,)."""
@@ -148,23 +152,22 @@ class Objective:
             work.z[-1], batch.y, batch.weight, self.guard, batch.scratch
         )
         backward(self.layers, batch.X, self.activation, work, self.grads)
-        for layer, part in enumerate(self.parts):
-            loss += self._penalise(part, layer, batch.n)
+        for layer, views in enumerate(self.penalised_parts):
+            loss += penalise(*views, self._strength(layer, batch.n))
         return loss
 
-    def _penalise(self, weights: slice, layer: int, n: int) -> NDArray | float:
-        """Add the penalty of some weights of a layer to their gradient, and return it."""
-        strength = self.input_penalty if layer == 0 else None
-        if self.penalised:
-            strength = self.alpha / n + (0 if strength is None else strength)
-        if strength is None:
-            return 0.0
-        return penalise(
-            self.weights[..., weights],
-            strength,
-            self.weight_grads[..., weights],
-            self.penalty[..., weights],
-        )
+    def _views(self, weights: slice) -> tuple[NDArray, NDArray, NDArray]:
+        """View some weights, their gradient, and scratch: (K, 1, n), or (n,) of one network."""
+        arrays = self.weights, self.weight_grads, self.penalty
+        which: Any = (..., weights) if self.theta.ndim > 1 else (0, weights)
+        W, grad, scratch = (array[which] for array in arrays)
+        return W, grad, scratch
+
+    def _strength(self, layer: int, n: int) -> NDArray:
+        """Return the penalty of each weight of a layer, in a batch of n rows, (K, 1, 1) or ()."""
+        if layer == 0 and self.input_penalty is not None:
+            return self.alpha / n + self.input_penalty if self.penalised else self.input_penalty
+        return self.alpha / n
 
     def evaluate_in_blocks(
         self, batch: Batch, fill: Fill | None = None, use: Use | None = None
@@ -204,7 +207,8 @@ class Objective:
         def differentiate(i: int) -> None:
             layer, inputs, weights, _ = batch.input_blocks[i]
             layer_gradient(seen[layer], deltas[layer], batch.work.ones, self.grads[layer], inputs)
-            penalties[i] = self._penalise(weights, layer, batch.n)
+            if self.penalised or (self.input_penalty is not None and layer == 0):
+                penalties[i] = penalise(*self._views(weights), self._strength(layer, batch.n))
             if use is not None:
                 use(i)
 
@@ -214,11 +218,11 @@ class Objective:
         return loss
 
 
-def penalise(weights: NDArray, alpha: NDArray, grad: NDArray, penalty: NDArray) -> NDArray:
-    """Add the penalty of weights to their gradient, and return it; penalty is scratch."""
-    np.multiply(weights, alpha, penalty)
-    grad += penalty
-    return 0.5 * inner(weights, penalty)
+def penalise(weights: NDArray, grad: NDArray, scratch: NDArray, strength: NDArray) -> NDArray:
+    """Add the penalty of weights to their gradient, and return it."""
+    np.multiply(weights, strength, scratch)
+    np.add(grad, scratch, grad)
+    return 0.5 * inner(weights, scratch)
 
 
 def per_network(numbers: Sequence[float], theta: NDArray) -> NDArray:
@@ -228,3 +232,13 @@ def per_network(numbers: Sequence[float], theta: NDArray) -> NDArray:
     """
     with np.errstate(over="ignore"):
         return np.array(numbers, dtype=theta.dtype).reshape(*theta.shape[:-1], 1)
+
+
+def per_weight(numbers: Sequence[float], theta: NDArray) -> NDArray:
+    """Lay out numbers of K networks, (K, 1, 1), to be multiplied with their weights, (K, 1, n).
+
+    That of one network is a scalar, as a product with one takes half the time.
+    """
+    laid_out = per_network(numbers, theta)
+    number: NDArray = laid_out[..., None] if theta.ndim > 1 else laid_out[0]
+    return number
