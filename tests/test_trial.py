@@ -239,7 +239,7 @@ def test_a_class_of_next_to_no_weight(y, class_weight, trials):
 def test_losses_whose_squares_overflow_are_no_matter():
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)
-        clf = net(hidden_layer_sizes=20, learning_rate_init=1e30, weight_decay=0).fit(X, Y)
+        clf = net(hidden_layer_sizes=20, learning_rate_init=1e30).fit(X, Y)
     assert np.isfinite(clf.loss_)
 
 

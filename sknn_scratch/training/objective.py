@@ -135,12 +135,11 @@ class Objective:
         penalty = per_weight(penalties, self.theta)
         self.input_penalty = penalty if penalty.any() else None
         # What is penalised alike, at once.
-        parts = [slice(self.weights.shape[-1])]
-        if self.input_penalty is not None:
-            parts = self.first_and_rest if self.penalised else self.first_and_rest[:1]
-        elif not self.penalised:
-            parts = []
-        self.penalised_parts = [self._views(part) for part in parts]
+        whole = slice(self.weights.shape[-1])
+        parts = [whole] if self.input_penalty is None else self.first_and_rest
+        self.penalised_parts = [
+            self._views(part) for layer, part in enumerate(parts) if self._penalises(layer)
+        ]
 
     def evaluate(self, batch: Batch) -> NDArray:
         """Fill grad, and return the loss of each network, (K,)."""
@@ -162,6 +161,10 @@ class Objective:
         which: Any = (..., weights) if self.theta.ndim > 1 else (0, weights)
         W, grad, scratch = (array[which] for array in arrays)
         return W, grad, scratch
+
+    def _penalises(self, layer: int) -> bool:
+        """Tell whether the weights of a layer have a penalty."""
+        return self.penalised or (layer == 0 and self.input_penalty is not None)
 
     def _strength(self, layer: int, n: int) -> NDArray:
         """Return the penalty of each weight of a layer, in a batch of n rows, (K, 1, 1) or ()."""
@@ -207,7 +210,7 @@ class Objective:
         def differentiate(i: int) -> None:
             layer, inputs, weights, _ = batch.input_blocks[i]
             layer_gradient(seen[layer], deltas[layer], batch.work.ones, self.grads[layer], inputs)
-            if self.penalised or (self.input_penalty is not None and layer == 0):
+            if self._penalises(layer):
                 penalties[i] = penalise(*self._views(weights), self._strength(layer, batch.n))
             if use is not None:
                 use(i)
@@ -225,20 +228,14 @@ def penalise(weights: NDArray, grad: NDArray, scratch: NDArray, strength: NDArra
     return 0.5 * inner(weights, scratch)
 
 
-def per_network(numbers: Sequence[float], theta: NDArray) -> NDArray:
-    """Lay out numbers of K networks, (K, 1), in the dtype of their theta, (K, n_params).
-
-    What is too large for it becomes infinite, with which training says that it overflows.
-    """
-    with np.errstate(over="ignore"):
-        return np.array(numbers, dtype=theta.dtype).reshape(*theta.shape[:-1], 1)
-
-
 def per_weight(numbers: Sequence[float], theta: NDArray) -> NDArray:
     """Lay out numbers of K networks, (K, 1, 1), to be multiplied with their weights, (K, 1, n).
 
-    That of one network is a scalar, as a product with one takes half the time.
+    They have the dtype of theta, (K, n_params). What is too large for it becomes infinite, with
+    which training says that it overflows. That of one network is a scalar, as a product with one
+    takes half the time.
     """
-    laid_out = per_network(numbers, theta)
-    number: NDArray = laid_out[..., None] if theta.ndim > 1 else laid_out[0]
+    with np.errstate(over="ignore"):
+        laid_out = np.array(numbers, dtype=theta.dtype)
+    number: NDArray = laid_out[:, None, None] if theta.ndim > 1 else laid_out[0]
     return number
