@@ -298,6 +298,24 @@ def test_a_penalty_alone_is_no_reason_to_warn():
         assert f"its loss, {model.loss_ - penalty:.3g}" in said[0]
 
 
+def test_the_penalty_that_the_last_loss_has_is_not_counted():
+    """Not that by the noise which is measured after it; and it does not overflow."""
+    rng = np.random.RandomState(0)
+    X = rng.randn(200, 20)
+    y = (X[:, 0] + 0.3 * rng.randn(200) > 0).astype(int)
+    other = y.copy()
+    flipped = np.random.RandomState(8).permutation(200)[:62]
+    other[flipped] = 1 - other[flipped]
+    model = ScratchMLPClassifier(
+        200, random_state=0, dtype="float64", batch_size=200, warm_start=True, max_iter=40
+    ).fit(X, y)
+    with pytest.warns(ConvergenceWarning, match=r"no better than chance: its loss, 0\.252,"):
+        model.set_params(max_iter=1).fit(X, other)
+    model = ScratchMLPClassifier(30, random_state=0, dtype="float64", learning_rate_init=1e155)
+    with pytest.warns(ConvergenceWarning, match="no better than chance"):
+        model.fit(X, y)
+
+
 def test_lbfgs_does_not_decay():
     assert make(solver="lbfgs", max_iter="auto").fit(IRIS, KINDS).weight_decay_ == 0
 

@@ -93,9 +93,10 @@ def _no_better(estimator: Any, task: Task, job: TrainingJob, result: TrainingSta
     first, _ = first_and_rest(job.architecture.sizes)
     loss = result.loss
     if job.input_penalty:  # which by itself says nothing about what was learnt
+        # That of the last epoch, whose loss may only then have become the noise.
+        state = job.start if job.measures_noise_after(result.n_iter) else result
         W = result.theta[first].astype(np.float64)
-        with np.errstate(over="ignore"):
-            loss -= job.input_penalty * (result.noise or 1.0) / 2 * float(np.square(W).sum())
+        loss -= float(W @ (job.input_penalty * (state.noise or 1.0) / 2 * W))
     if not (loss > job.baseline + float(estimator.tol) and job.baseline > 0):
         return ""
     alpha = f"lower alpha={estimator.alpha}, " if estimator.alpha > 0 else ""

@@ -214,11 +214,15 @@ class TrainingJob:
         n: int = self.X.shape[0] if self.rows is None else len(self.rows)
         return n
 
+    def measures_noise_after(self, epoch: int) -> bool:
+        """Tell whether this is the epoch whose loss becomes the noise."""
+        return self.measures_noise and epoch == max(1, self.max_iter // 4)
+
     def noise_after(self, epoch: int, loss: float, noise: float) -> float:
         """Return the noise in the data after an epoch; it changes after a quarter of training.
 
         What the first quarter leaves unexplained counts as noise. By then the network has learnt
         something, and has not yet overfitted.
         """
-        measured = self.measures_noise and epoch == max(1, self.max_iter // 4)
-        return min(1.0, loss / self.baseline) if measured and self.baseline else noise
+        measured = self.measures_noise_after(epoch) and self.baseline
+        return min(1.0, loss / self.baseline) if measured else noise
