@@ -6,9 +6,10 @@ one, and returns for each what came out.
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import repeat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,7 @@ from sknn_scratch.training.objective import Batch, Objective, per_weight
 from sknn_scratch.training.sampling import Sampler, Stream
 from sknn_scratch.training.solvers import SolverState, stacked, stepping, stepping_through
 
-#: About how many updates ahead learning rates are computed, as one array.
+#: About how many updates ahead steps are computed, as one array.
 PLANNED_UPDATES = 512
 
 
@@ -169,7 +170,6 @@ class Stack:
             state,
         )
         self._follow_noise()
-        self.replan()
 
     def _follow_noise(self) -> None:
         """Set what is scaled by the noise: the penalty of the first layer's weights, and decays.
@@ -190,10 +190,11 @@ class Stack:
             self.weight_decay = np.array(
                 [per_weight(numbers, self.theta) for numbers in (first, decays)]
             )
+        self.replan()
 
     def replan(self) -> None:
-        """Forget the learning rates that were computed ahead."""
-        self.planned: Iterator[tuple[NDArray, NDArray]] = iter(())
+        """Forget the steps that were computed ahead."""
+        self.planned: Iterator[tuple[NDArray, NDArray | None]] = iter(())
 
     def run_epoch(self) -> list[float]:
         """Train for an epoch, and return the losses of the networks."""
@@ -201,8 +202,7 @@ class Stack:
         sampler.shuffle()
         losses = 0.0
         for rows in sampler.slices:
-            lr, size = next(self.planned, None) or self._plan()
-            shrink = None if self.weight_decay is None else 1 - lr * self.weight_decay
+            size, shrink = next(self.planned, None) or self._plan()
             batch = sampler.gather(rows)
             if batch.blocks:
                 loss = self._update_in_blocks(batch, size, shrink)
@@ -212,9 +212,11 @@ class Stack:
             losses += loss * (rows.stop - rows.start)
         self.epoch += 1
         means: list[float] = np.ravel(losses / self.n).tolist()
+        noise = [member.noise for member in self.members]
         for member, mean in zip(self.members, means, strict=True):
             member.count_updates(self.epoch, mean, len(sampler.slices), self.n)
-        self._follow_noise()
+        if [member.noise for member in self.members] != noise:
+            self._follow_noise()
         return means
 
     def _update_in_blocks(self, batch: Batch, size: NDArray, shrink: NDArray | None) -> NDArray:
@@ -229,8 +231,8 @@ class Stack:
         """Take a step by the gradient of a batch that is not cut, in blocks of the parameters."""
         in_blocks(lambda i: self.block_steps[i](size, shrink), len(self.block_steps))
 
-    def _plan(self) -> tuple[NDArray, NDArray]:
-        """Compute learning rates and step sizes of the next epochs; return those of one update."""
+    def _plan(self) -> tuple[NDArray, NDArray | None]:
+        """Compute the size and the shrinking of the steps of the next epochs; return the first."""
         n_updates = len(self.sampler.slices)
         left = max(member.job.max_iter for member in self.members) - self.epoch
         n_epochs = min(left, math.ceil(PLANNED_UPDATES / n_updates))
@@ -250,10 +252,13 @@ class Stack:
         steps = np.array([member.steps + 1 + update for member in self.members])
         lr, steps = (array.T.reshape(shape) for array in (np.array(rates), steps))
         size = self.solver.step_size(lr, steps)
-        if self.theta.ndim > 1:
-            lr = lr[..., None]
         lr, size = (array.astype(self.theta.dtype) for array in (lr, size))
-        self.planned = zip(lr, size, strict=True)
+        shrink: Iterable[NDArray | None] = repeat(None, len(update))
+        if self.weight_decay is not None:
+            # (n_updates, 2, K, 1, 1); of one network, (n_updates, 2).
+            lr = lr[:, None, ..., None] if self.theta.ndim > 1 else lr
+            shrink = 1 - lr * self.weight_decay
+        self.planned = zip(size, shrink, strict=True)
         return next(self.planned)
 
     def end_epoch(self, losses: Sequence[float]) -> None:
