@@ -79,11 +79,21 @@ def test_fit_speed(run, monkeypatch, tmp_path):
     monkeypatch.setattr(joblib, "cpu_count", lambda: 1)  # so many are kept busy
     options = ("--cases", "iris", "--rounds", "1", "--epochs", "9")
     options += ("--busy-rounds", "1", "--default-rounds", "1", "--tables", "iris")
+    options += ("--part-rounds", "1")
     text = run("fit_speed.py", *options)
     for word in ("--cases iris", "- Machine: ", f"scikit-learn {find_version('sklearn')}"):
         assert word in text
     assert "PyTorch is not installed, so its column is missing." in text
-    one, default, defaults, busy = tables(text)
+    one, default, parts, defaults, busy = tables(text)
+    assert [row[:2] for row in parts[1:]] == [row[:2] for row in one[1:]]
+    assert_ratios(parts, "MLPClassifier / ours", "MLPClassifier, µs", "ours, µs")
+    names = ("products in blocks", "sigmoids", "loss", "Adam")
+    sums = np.sum([column(parts, f"{name}, µs") for name in names], axis=0)
+    assert min(column(parts, "products, µs")) > 0
+    left = np.maximum(column(parts, "ours, µs") - sums, 0)
+    np.testing.assert_allclose(column(parts, "rest, µs"), left, rtol=0.02, atol=1)
+    ratios = np.divide(column(parts, "MLPClassifier, µs"), sums)
+    np.testing.assert_allclose(column(parts, "MLPClassifier / parts"), ratios, rtol=0.02)
     assert [row[0] for row in defaults[1:]] == ["iris"]
     for threads in ("one thread", "default threads"):
         ours, theirs = f"ours, {threads}, ms", f"MLPClassifier, {threads}, ms"
@@ -115,7 +125,7 @@ def find_version(module: str) -> str:
 def test_fit_speed_without_matplotlib(run, monkeypatch, tmp_path, capsys):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     options = ("--cases", "xor", "--dtypes", "float32", "--threads", "one")
-    options += ("--rounds", "1", "--epochs", "2", "--default-rounds", "0")
+    options += ("--rounds", "1", "--epochs", "2", "--default-rounds", "0", "--part-rounds", "0")
     (table,) = tables(run("fit_speed.py", *options))
     assert "matplotlib is not installed, so there is no picture." in capsys.readouterr().err
     assert not (tmp_path / "fit_speed.png").exists()
@@ -126,7 +136,7 @@ def test_fit_speed_with_pytorch(run, monkeypatch):
     monkeypatch.delitem(sys.modules, "torch")
     pytest.importorskip("torch")
     options = ("--cases", "xor", "--dtypes", "float64", "--threads", "one")
-    options += ("--rounds", "1", "--epochs", "20", "--default-rounds", "0")
+    options += ("--rounds", "1", "--epochs", "20", "--default-rounds", "0", "--part-rounds", "0")
     text = run("fit_speed.py", *options)
     assert "is missing" not in text
     assert f"PyTorch {find_version('torch')}" in text

@@ -34,7 +34,7 @@ def cluster():
     limits = [f"distributed.comm.timeouts.{kind}" for kind in ("connect", "tcp")]
     with (
         dask.config.set(dict.fromkeys(limits, "300s")),
-        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster,
     ):
         yield cluster
 
@@ -95,7 +95,7 @@ def test_the_example_of_a_cluster(cluster, monkeypatch, capsys):
         distributed, "LocalCluster", lambda **how: asked.update(how) or nullcontext(cluster)
     )
     runpy.run_path(str(EXAMPLES / "dask_search.py"), run_name="__main__")
-    assert asked == {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    assert asked == {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0"}
     local, remote, same, best = capsys.readouterr().out.splitlines()
     assert local.startswith("27 fits, processes: 1, ")
     assert remote.startswith("27 fits, processes: 2, ")

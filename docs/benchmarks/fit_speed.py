@@ -4,7 +4,8 @@ All do the same work: the same layer sizes, sigmoid units, log loss, batches, ep
 the same settings, without penalty and without a rule that stops early. Each thread setting has a
 process of its own, since libraries read the number of threads when they are loaded. The processes
 take turns, so that whatever else the machine does hits all alike. Then the same is timed while
-another program computes on each core, and last a fit of both estimators with all their defaults.
+another program computes on each core, a fit of both estimators with all their defaults, and what an
+update consists of, each kind of work alone.
 
 Writes fit_speed.md and fit_speed.png. The page docs/benchmarks/index.md says how to read them.
 """
@@ -23,7 +24,7 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -48,6 +49,11 @@ from sknn_scratch import (
     ScratchMLPClassifier,
     ScratchMLPRegressor,
 )
+from sknn_scratch.network.activations import ACTIVATIONS
+from sknn_scratch.network.layers import n_params, n_weights
+from sknn_scratch.network.losses import LOSSES, Scratch
+from sknn_scratch.training.cutting import input_blocks, row_blocks, step_blocks
+from sknn_scratch.training.solvers import Adam, stepping, stepping_through
 
 HERE = Path(__file__).parent
 
@@ -68,6 +74,7 @@ PAUSE = 0.05
 MOST_BUSY_CORES = 0.2
 
 OURS, SKLEARN, TORCH, PRODUCTS = "ours", "MLPClassifier", "PyTorch", "products"
+CUT_PRODUCTS, SIGMOIDS, LOSS, STEPS = "products in blocks", "sigmoids", "loss", "Adam"
 
 
 @dataclass(frozen=True)
@@ -222,28 +229,102 @@ def loop_of_torch(case: Case, dtype: str, epochs: int) -> Training:
     return train
 
 
-def products_alone(case: Case, dtype: str, epochs: int) -> Training:
-    """Prepare the matrix products of a training, on arrays that are there already."""
+def normal(rng: np.random.RandomState, dtype: str, *shape: int) -> NDArray:
+    """Draw numbers that a layer of this width leaves in proportion."""
+    return (rng.normal(size=shape) / math.sqrt(shape[-1])).astype(dtype)
+
+
+def products_alone(case: Case, dtype: str, epochs: int, *, is_cut: bool = False) -> Training:
+    """Prepare the matrix products of a training, on arrays that are there already.
+
+    They are whole, or cut into the blocks that this package cuts an update into.
+    """
     rng = np.random.RandomState(0)
     layers = list(pairwise(case.sizes))
-
-    def normal(*shape: int) -> NDArray:
-        return (rng.normal(size=shape) / math.sqrt(shape[-1])).astype(dtype)
-
-    W = [normal(n_in, n_out) for n_in, n_out in layers]
+    W = [normal(rng, dtype, n_in, n_out) for n_in, n_out in layers]
     W_grad = [np.empty_like(w) for w in W]
-    a = {n: [normal(n, width) for width in case.sizes] for n in set(case.batches)}
-    delta = {n: [normal(n, width) for width in case.sizes[1:]] for n in set(case.batches)}
+
+    def prepared(n: int) -> list[tuple[Callable[..., object], NDArray, NDArray, NDArray]]:
+        a = [normal(rng, dtype, n, width) for width in case.sizes]
+        delta = [normal(rng, dtype, n, width) for width in case.sizes[1:]]
+        cuts = row_blocks(case.sizes, n) if is_cut else []
+        found: list[tuple[Callable[..., object], NDArray, NDArray, NDArray]] = []
+        for rows in cuts or [slice(None)]:
+            for i, w in enumerate(W):  # (n, n_in) @ (n_in, n_out)
+                found.append((np.dot, a[i][rows], w, a[i + 1][rows]))
+            for i in reversed(range(1, len(W))):  # (n, n_out) @ (n_out, n_in)
+                found.append((np.dot, delta[i][rows], W[i].T, delta[i - 1][rows]))
+        # (n_in, n) @ (n, n_out)
+        if cuts:
+            for i, inputs, *_ in input_blocks(case.sizes):
+                found.append((np.matmul, a[i][:, inputs].T, delta[i], W_grad[i][inputs]))
+        else:
+            found += [(np.dot, a[i].T, delta[i], W_grad[i]) for i in range(len(W))]
+        return found
+
+    batches = {n: prepared(n) for n in set(case.batches)}
 
     def train() -> None:
-        for _ in range(epochs):
-            for n in case.batches:
-                for i, w in enumerate(W):
-                    np.dot(a[n][i], w, out=a[n][i + 1])  # (n, n_in) @ (n_in, n_out)
-                for i in reversed(range(len(W))):
-                    np.dot(a[n][i].T, delta[n][i], out=W_grad[i])  # (n_in, n) @ (n, n_out)
-                    if i:
-                        np.dot(delta[n][i], W[i].T, out=delta[n][i - 1])  # (n, n_out) @ (.., n_in)
+        for n in case.batches * epochs:
+            for product, left, right, out in batches[n]:
+                product(left, right, out)
+
+    return train
+
+
+def sigmoids_alone(case: Case, dtype: str, epochs: int) -> Training:
+    """Prepare the sigmoids of a training and their derivatives, as this package computes them."""
+    rng, sigmoid = np.random.RandomState(0), ACTIVATIONS["logistic"]
+    batches = {
+        n: [(normal(rng, dtype, n, width), np.empty((n, width), dtype)) for width in case.hidden]
+        for n in set(case.batches)
+    }
+
+    def train() -> None:
+        for n in case.batches * epochs:
+            for a, delta in batches[n]:
+                delta.fill(1)
+                sigmoid.apply(a)
+                sigmoid.backprop(a, delta, a)
+
+    return train
+
+
+def losses_alone(case: Case, dtype: str, epochs: int) -> Training:
+    """Prepare the loss of a training and its derivative, as this package computes them."""
+    rng = np.random.RandomState(0)
+    key = {0: ("squared_error", "identity"), 2: ("log_loss", "logistic")}
+    loss = LOSSES[key.get(case.classes, ("log_loss", "softmax"))]
+
+    def prepared(n: int) -> tuple[NDArray, NDArray, NDArray, None, Scratch]:
+        z, y = (normal(rng, dtype, n, case.sizes[-1]) for _ in range(2))
+        return z, y, np.full_like(z, 1 / n), None, Scratch(z)
+
+    batches = {n: prepared(n) for n in set(case.batches)}
+
+    def train() -> None:
+        for n in case.batches * epochs:
+            loss.value_and_delta(*batches[n])
+
+    return train
+
+
+def steps_alone(case: Case, dtype: str, epochs: int) -> Training:
+    """Prepare the steps of Adam, as this package takes them."""
+    rng, solver = np.random.RandomState(0), Adam()
+    theta, grad = (normal(rng, dtype, n_params(case.sizes)) for _ in range(2))
+    state, weights = solver.new_state(theta), theta[None, : n_weights(case.sizes)]
+    is_cut = bool(row_blocks(case.sizes, case.batch))
+    steps = [
+        stepping_through(block[-2:], solver, theta, weights, grad, state, is_first=False)
+        for block in step_blocks(case.sizes, is_cut)
+    ] or [stepping(solver, theta, [weights], grad, state)]
+    size = np.full(1, 0.001, dtype)
+
+    def train() -> None:
+        for _ in range(case.updates(epochs)):
+            for step in steps:
+                step(size, None)
 
     return train
 
@@ -253,6 +334,15 @@ CONTENDERS = {
     SKLEARN: fit_of_sklearn,
     TORCH: loop_of_torch,
     PRODUCTS: products_alone,
+}
+
+#: What an update consists of.
+PARTS = {
+    PRODUCTS: products_alone,
+    CUT_PRODUCTS: partial(products_alone, is_cut=True),
+    SIGMOIDS: sigmoids_alone,
+    LOSS: losses_alone,
+    STEPS: steps_alone,
 }
 
 #: Real tables, for a fit with all defaults.
@@ -300,7 +390,7 @@ def serve() -> None:
         if "table" in request:
             train = default_fit(request["contender"], request["table"])
         else:
-            prepare = CONTENDERS[request["contender"]]
+            prepare = (CONTENDERS | PARTS)[request["contender"]]
             train = prepare(CASES[request["case"]], request["dtype"], request["epochs"])
         print(json.dumps(timed(train)._asdict()), flush=True)
 
@@ -631,6 +721,33 @@ def busy_section(
     ]
 
 
+def parts_section(results: Results, rounds: int, epochs: int | None) -> list[str]:
+    """Table of what an update consists of, and of what it would gain without all else."""
+    taken = [CUT_PRODUCTS, SIGMOIDS, LOSS, STEPS]
+    header = ["case", "dtype", "ours, µs", *(f"{name}, µs" for name in PARTS), "rest, µs"]
+    header += [f"{SKLEARN}, µs", f"{SKLEARN} / ours", f"{SKLEARN} / parts"]
+    rows = []
+    for (case, dtype), medians in results.items():
+        times = {name: seconds for (_, name), seconds in medians.items()}
+        parts = sum(times[name] for name in taken)
+        shown = [times[OURS], *(times[name] for name in PARTS), max(0.0, times[OURS] - parts)]
+        shown.append(times[SKLEARN])
+        updates = case.updates(epochs or case.epochs)
+        rows.append([case.name, dtype, *(digits(1e6 * seconds / updates) for seconds in shown)])
+        rows[-1] += [f"{times[SKLEARN] / seconds:.2f}" for seconds in (times[OURS], parts)]
+    return [
+        "## What an update consists of",
+        "",
+        "One thread, microseconds for one update, medians of "
+        f"{rounds} round{'s' * (rounds > 1)}: each part alone, by the functions of this package, "
+        "on arrays that are there already. Large updates are cut into blocks for threads, and "
+        "products of blocks take longer than whole ones. The rest is what is left of our time: to "
+        "validate, to gather rows, to add biases, Python, and arrays that leave the cache between "
+        f"parts. {SKLEARN} / parts is the ratio if there were no rest.",
+        *table(header, rows),
+    ]
+
+
 def default_section(found: dict[str, dict[tuple[str, str], float]], rounds: int) -> list[str]:
     """Table of the fits with all defaults."""
     threads = list(dict.fromkeys(threads for medians in found.values() for threads, _ in medians))
@@ -740,6 +857,7 @@ def arguments() -> argparse.Namespace:
     add("--busy-rounds", type=int, default=5, help="likewise on the busy machine; 0 for none")
     add("--tables", type=names_among([*TABLES]), default=[*TABLES], help="for all defaults")
     add("--default-rounds", type=int, default=5, help="likewise with all defaults; 0 for none")
+    add("--part-rounds", type=int, default=5, help="likewise for parts of an update; 0 for none")
     add("--out", type=Path, default=HERE, metavar="DIR", help="where to write")
     add("--serve", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -765,6 +883,19 @@ def main() -> None:
                 seconds = time.perf_counter() - began
                 say(f"{case.name} {dtype}: {options.rounds} round(s) in {seconds:.0f} s")
         more = []
+        if options.part_rounds and "one" in workers:
+            parts = {
+                (case, dtype): measure(
+                    case,
+                    dtype,
+                    {"one": workers["one"]},
+                    [OURS, SKLEARN, *PARTS],
+                    options.part_rounds,
+                    options.epochs or case.epochs,
+                )
+                for case, dtype in results
+            }
+            more += parts_section(parts, options.part_rounds, options.epochs)
         if options.default_rounds:
             found = measure_default_fits(workers, options.tables, options.default_rounds)
             more += default_section(found, options.default_rounds)

@@ -47,7 +47,7 @@ def main():
     )
     local = timed_fit(search, X, y)
     with (
-        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster,
         Client(cluster),
         parallel_config(backend="dask"),
     ):
