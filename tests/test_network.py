@@ -1,5 +1,6 @@
 """The network's way forward and back, judged by the formulas written out and by differences."""
 
+import runpy
 from dataclasses import astuple, replace
 from itertools import pairwise, product
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from jobs import make_job
 from numpy.testing import assert_allclose, assert_array_equal
 
+from sknn_scratch.network import activations
 from sknn_scratch.network.activations import ACTIVATIONS
 from sknn_scratch.network.features import AS_THEY_ARE, learn_scaling
 from sknn_scratch.network.initialisation import (
@@ -175,6 +177,44 @@ def test_activation_and_its_derivative(name, dtype, size):
         delta = np.full_like(a, 3)
         ACTIVATIONS[name].backprop(a, delta, scratch)
         assert_allclose(delta, 3 * slope, atol=max(tolerance, 1e-8))
+
+
+@pytest.mark.parametrize("by_exp", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_both_forms_of_the_sigmoid(monkeypatch, dtype, by_exp):
+    types = {np.dtype(dtype)} if by_exp else set()
+    monkeypatch.setattr(activations, "EXP_IS_FASTER", types)
+    z = np.linspace(-90, 90, 2000).astype(dtype)
+    a, exact = z.copy(), FORMULAS["logistic"](z.astype(np.float64))
+    with np.errstate(over="ignore"):
+        activations.logistic(a)
+    assert_allclose(a, exact, rtol=0, atol=4 * np.finfo(dtype).eps)
+    if by_exp:  # also far out, until exp overflows
+        few = exact > 2 * np.finfo(dtype).tiny
+        assert_allclose(a[few], exact[few], rtol=8 * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize(
+    "found, types",
+    [
+        (["SSE42", "AVX", "F16C", "FMA3", "AVX2"], {"float32", "float64"}),
+        (["X86_V3"], {"float32", "float64"}),
+        (["SSE42", "AVX2", "AVX512F", "AVX512_SKX"], {"float64"}),
+        (["X86_V3", "X86_V4"], {"float64"}),
+        (["ASIMDHP", "ASIMDDP"], {"float64"}),
+        (["SSE42"], {"float64"}),
+        ([], {"float64"}),
+    ],
+    ids=str,
+)
+def test_the_form_of_the_sigmoid_goes_by_the_instructions_of_the_processor(
+    monkeypatch, found, types
+):
+    """By NumPy's older names, its newer ones, and where it, as always, leaves out what is empty."""
+    extensions = {"SIMD Extensions": {"found": found}} if found else {}
+    monkeypatch.setattr(np, "show_config", lambda mode: extensions)
+    chosen = runpy.run_path(activations.__file__)["EXP_IS_FASTER"]
+    assert chosen == {np.dtype(name) for name in types}
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
