@@ -83,7 +83,7 @@ def test_fit_speed(run, monkeypatch, tmp_path):
     text = run("fit_speed.py", *options)
     for word in ("--cases iris", "- Machine: ", f"scikit-learn {find_version('sklearn')}"):
         assert word in text
-    assert "PyTorch is not installed, so its column is missing." in text
+    assert "PyTorch is not installed, so its columns are missing." in text
     one, default, parts, defaults, busy = tables(text)
     assert [row[:2] for row in parts[1:]] == [row[:2] for row in one[1:]]
     assert_ratios(parts, "MLPClassifier / ours", "MLPClassifier, µs", "ours, µs")

@@ -74,6 +74,7 @@ PAUSE = 0.05
 MOST_BUSY_CORES = 0.2
 
 OURS, SKLEARN, TORCH, PRODUCTS = "ours", "MLPClassifier", "PyTorch", "products"
+TORCH_PRODUCTS = "PyTorch's products"
 CUT_PRODUCTS, SIGMOIDS, LOSS, STEPS = "products in blocks", "sigmoids", "loss", "Adam"
 
 
@@ -234,40 +235,52 @@ def normal(rng: np.random.RandomState, dtype: str, *shape: int) -> NDArray:
     return (rng.normal(size=shape) / math.sqrt(shape[-1])).astype(dtype)
 
 
-def products_alone(case: Case, dtype: str, epochs: int, *, is_cut: bool = False) -> Training:
+def products_alone(
+    case: Case, dtype: str, epochs: int, *, is_cut: bool = False, by_torch: bool = False
+) -> Training:
     """Prepare the matrix products of a training, on arrays that are there already.
 
-    They are whole, or cut into the blocks that this package cuts an update into.
+    They are whole, or cut into the blocks that this package cuts an update into; and NumPy's, or
+    PyTorch's.
     """
     rng = np.random.RandomState(0)
     layers = list(pairwise(case.sizes))
     W = [normal(rng, dtype, n_in, n_out) for n_in, n_out in layers]
     W_grad = [np.empty_like(w) for w in W]
+    Product = Callable[[], object]
 
-    def prepared(n: int) -> list[tuple[Callable[..., object], NDArray, NDArray, NDArray]]:
+    def product(left: NDArray, right: NDArray, out: NDArray, by: Callable[..., Any]) -> Product:
+        if not by_torch:
+            return lambda: by(left, right, out)
+        import torch
+
+        a, b, into = (torch.from_numpy(array) for array in (left, right, out))
+        return lambda: torch.mm(a, b, out=into)
+
+    def prepared(n: int) -> list[Product]:
         a = [normal(rng, dtype, n, width) for width in case.sizes]
         delta = [normal(rng, dtype, n, width) for width in case.sizes[1:]]
         cuts = row_blocks(case.sizes, n) if is_cut else []
-        found: list[tuple[Callable[..., object], NDArray, NDArray, NDArray]] = []
+        found = []
         for rows in cuts or [slice(None)]:
             for i, w in enumerate(W):  # (n, n_in) @ (n_in, n_out)
-                found.append((np.dot, a[i][rows], w, a[i + 1][rows]))
+                found.append(product(a[i][rows], w, a[i + 1][rows], np.dot))
             for i in reversed(range(1, len(W))):  # (n, n_out) @ (n_out, n_in)
-                found.append((np.dot, delta[i][rows], W[i].T, delta[i - 1][rows]))
+                found.append(product(delta[i][rows], W[i].T, delta[i - 1][rows], np.dot))
         # (n_in, n) @ (n, n_out)
         if cuts:
             for i, inputs, *_ in input_blocks(case.sizes):
-                found.append((np.matmul, a[i][:, inputs].T, delta[i], W_grad[i][inputs]))
+                found.append(product(a[i][:, inputs].T, delta[i], W_grad[i][inputs], np.matmul))
         else:
-            found += [(np.dot, a[i].T, delta[i], W_grad[i]) for i in range(len(W))]
+            found += [product(a[i].T, delta[i], W_grad[i], np.dot) for i in range(len(W))]
         return found
 
     batches = {n: prepared(n) for n in set(case.batches)}
 
     def train() -> None:
         for n in case.batches * epochs:
-            for product, left, right, out in batches[n]:
-                product(left, right, out)
+            for multiply in batches[n]:
+                multiply()
 
     return train
 
@@ -334,7 +347,11 @@ CONTENDERS = {
     SKLEARN: fit_of_sklearn,
     TORCH: loop_of_torch,
     PRODUCTS: products_alone,
+    TORCH_PRODUCTS: partial(products_alone, by_torch=True),
 }
+
+#: Contenders that need PyTorch, and those that do not train.
+WITH_TORCH, NO_TRAINING = {TORCH, TORCH_PRODUCTS}, {PRODUCTS, TORCH_PRODUCTS}
 
 #: What an update consists of.
 PARTS = {
@@ -784,11 +801,12 @@ def report(
         "",
         f"Microseconds for one update of the parameters, medians of {rounds} "
         f"round{'s' * (rounds > 1)}, and ratios of medians. Above 1, ours is faster; "
-        "products / ours is the share of our time that the matrix products alone would take.",
+        "products / ours is the share of our time that the matrix products alone would take. They "
+        "are NumPy's, by np.dot; PyTorch's are the same products by torch.mm.",
         "",
     ]
     if TORCH not in contenders:
-        lines += ["PyTorch is not installed, so its column is missing.", ""]
+        lines += ["PyTorch is not installed, so its columns are missing.", ""]
     for setting in threads:
         lines += section(setting, results, contenders, epochs)
     return lines
@@ -820,7 +838,7 @@ def draw(results: Results, threads: Sequence[str], contenders: Sequence[str], pa
         for dtype, axes in zip(dtypes, row, strict=True):
             axes.set_title(f"{TITLES[setting]}, {dtype}")
             axes.axvline(1, color="black", linewidth=1.5)
-            for name in (name for name in contenders if name != OURS):
+            for name in (name for name in contenders if name in STYLES):
                 colour, marker, shift = STYLES[name]
                 medians = [results[case, dtype] for case in cases]
                 ratios = [m[setting, name] / m[setting, OURS] for m in medians]
@@ -870,7 +888,9 @@ def main() -> None:
         serve()
         return
     others = OtherPrograms()
-    contenders = [name for name in CONTENDERS if name != TORCH or torch_module() is not None]
+    contenders = [*CONTENDERS]
+    if torch_module() is None:
+        contenders = [name for name in CONTENDERS if name not in WITH_TORCH]
     results: Results = {}
     with ExitStack() as stack:
         workers = {name: stack.enter_context(Worker(name)) for name in options.threads}
@@ -900,7 +920,7 @@ def main() -> None:
             found = measure_default_fits(workers, options.tables, options.default_rounds)
             more += default_section(found, options.default_rounds)
         if options.busy_rounds and set(workers) == set(THREADS):
-            busy, trained = {}, [name for name in contenders if name != PRODUCTS]
+            busy, trained = {}, [name for name in contenders if name not in NO_TRAINING]
             with BusyMachine():
                 for case, dtype in results:
                     epochs = busy_epochs(case, options.epochs)
