@@ -904,17 +904,13 @@ def main() -> None:
                 say(f"{case.name} {dtype}: {options.rounds} round(s) in {seconds:.0f} s")
         more = []
         if options.part_rounds and "one" in workers:
-            parts = {
-                (case, dtype): measure(
-                    case,
-                    dtype,
-                    {"one": workers["one"]},
-                    [OURS, SKLEARN, *PARTS],
-                    options.part_rounds,
-                    options.epochs or case.epochs,
+            parts, one = {}, {"one": workers["one"]}
+            for case, dtype in results:
+                epochs = options.epochs or case.epochs
+                parts[case, dtype] = measure(
+                    case, dtype, one, [OURS, SKLEARN, *PARTS], options.part_rounds, epochs
                 )
-                for case, dtype in results
-            }
+                say(f"{case.name} {dtype}, parts: done")
             more += parts_section(parts, options.part_rounds, options.epochs)
         if options.default_rounds:
             found = measure_default_fits(workers, options.tables, options.default_rounds)

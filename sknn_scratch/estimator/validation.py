@@ -24,6 +24,7 @@ from sknn_scratch.estimator.tables import as_table, check_all_there, has_kinds, 
 from sknn_scratch.estimator.task import Task
 from sknn_scratch.network.encoding import has_bins
 from sknn_scratch.network.model import Network
+from sknn_scratch.network.threads import in_blocks, one_thread_for
 from sknn_scratch.training.trainer import once
 
 PACKAGE = __name__.partition(".")[0]
@@ -46,6 +47,9 @@ SEEN_BY = {
 
 #: Attributes that an estimator has once it has validated a table.
 LEARNT = {"n_features_in_", "feature_names_in_", "_columns", "_takes_gaps", "_task"}
+
+#: About how many values are summed up at a time.
+AT_ONCE = 1 << 20
 
 Made = TypeVar("Made")
 
@@ -258,7 +262,7 @@ class TableValidation:
         ):
             # The sum of finite values may overflow: then validation decides.
             with np.errstate(over="ignore", invalid="ignore"):
-                if math.isfinite(X.sum()):
+                if math.isfinite(_sum(X)):
                     return X
         check_is_fitted(self)
         return self._once(self._validated_again, X)
@@ -266,3 +270,18 @@ class TableValidation:
     @classmethod
     def _validated_again(cls, viewer: dict[str, Any], X: Any) -> Any:
         return cls._with(viewer)._table(as_table(X), reset=False, dtype=FLOATS)
+
+
+def _sum(X: NDArray) -> float:
+    """Sum up X, (n, n_features); of many rows, any thread may take the next block."""
+    size = max(1, AT_ONCE // max(1, X.shape[1]))
+    if len(X) <= size:
+        return float(X.sum())
+    sums = np.empty(math.ceil(len(X) / size))
+
+    def sum_block(i: int) -> None:
+        sums[i] = X[i * size : (i + 1) * size].sum()
+
+    with one_thread_for(X.size):
+        in_blocks(sum_block, len(sums))
+    return float(sums.sum())
