@@ -11,6 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import scale
 
 from sknn_scratch import ScratchMLPClassifier
+from sknn_scratch.estimator import validation
 
 X, y = load_iris(return_X_y=True)
 
@@ -267,3 +268,14 @@ def test_going_on_with_another_shape_says_what_differs():
         clf.set_params(hidden_layer_sizes=(5,)).fit(X, y)
     with pytest.raises(ValueError, match=message):
         clf.partial_fit(X, y)
+
+
+@pytest.mark.parametrize("at", range(7))
+def test_an_infinite_value_is_found_in_any_block_of_rows(monkeypatch, at):
+    monkeypatch.setattr(validation, "AT_ONCE", 4)  # two rows
+    X = np.random.RandomState(0).normal(size=(7, 2))
+    clf = ScratchMLPClassifier(max_iter=2, random_state=0).fit(X, X[:, 0] > 0)
+    assert clf.predict_proba(X).shape == (7, 2)
+    X[at, 1] = np.inf
+    with pytest.raises(ValueError, match="Input X contains infinity"):
+        clf.predict_proba(X)
