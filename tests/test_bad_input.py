@@ -274,7 +274,7 @@ def test_going_on_with_another_shape_says_what_differs():
 def test_an_infinite_value_is_found_in_any_block_of_rows(monkeypatch, at):
     monkeypatch.setattr(validation, "AT_ONCE", 4)  # two rows
     X = np.random.RandomState(0).normal(size=(7, 2))
-    clf = ScratchMLPClassifier(max_iter=2, random_state=0).fit(X, X[:, 0] > 0)
+    clf = ScratchMLPClassifier(4, random_state=0).fit(X, X[:, 0] > 0)
     assert clf.predict_proba(X).shape == (7, 2)
     X[at, 1] = np.inf
     with pytest.raises(ValueError, match="Input X contains infinity"):
