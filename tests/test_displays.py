@@ -1,5 +1,6 @@
 """Pictures show the fitted network's own numbers, by its names, and nothing that is cut off."""
 
+import dataclasses
 import subprocess
 import sys
 import warnings
@@ -375,6 +376,38 @@ def test_a_unit_that_does_nothing_is_left_out():
     ).plot()
     assert display.units_[1].tolist() == [0, 2]
     assert "Hidden (2 of 3)" in texts(display)
+
+
+@pytest.mark.parametrize("n_inputs", [2, 30])
+@pytest.mark.parametrize(("dtype", "largest"), [(np.float32, 1e30), (np.float64, 1e300)])
+def test_weights_whose_squares_overflow(dtype, largest, n_inputs):
+    rng = np.random.default_rng(0)
+    shapes = [(n_inputs, 20), (20, 1)]
+    relative = [rng.uniform(-1, 1, size=shape) for shape in shapes]
+
+    def drawn(coefs):
+        return NetworkDisplay(
+            coefs=coefs,
+            intercepts=[np.zeros(20), np.zeros(1)],
+            feature_names=[f"x{j}" for j in range(n_inputs)],
+            output_names=["y"],
+        ).plot()
+
+    display = drawn([(W * largest).astype(dtype) for W in relative])
+    for found, expected in zip(display.units_, drawn(relative).units_, strict=True):
+        np.testing.assert_array_equal(found, expected)
+    assert_within(display.figure_)
+
+
+def test_outputs_that_overflow_in_the_plane():
+    X, y = make_moons(60, noise=0.2, random_state=0)
+    reg = ScratchMLPRegressor((4,), dtype="float32", max_iter=20, random_state=0).fit(X, y)
+    network = reg.network_
+    coefs = [network.coefs[0], np.float32(3e38) * np.array([[1], [1], [-1], [-1]], np.float32)]
+    vars(reg).update(network_=dataclasses.replace(network, coefs=coefs))
+    picture = NetworkDisplay.from_estimator(reg).pictures[-1][0]
+    assert picture.min() == 0
+    assert picture.max() == 1
 
 
 def test_many_inputs_are_a_heat_map_by_name(clf):

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import textwrap
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -380,6 +381,17 @@ def test_of_a_wide_layer_the_units_that_do_most_are_shown():
 
     others = [unit for unit in range(40) if unit not in first][:MOST_PICTURES]
     assert loss_without(first) > loss_without(others)
+
+
+def test_units_and_weights_whose_squares_overflow():
+    settings = {"hidden": (40,), "activation": "relu", "dtype": "float32", "max_iter": 5}
+    recording = record(*MOONS, **settings)[0].recording_
+    fitted, factor = recording.fitted, np.float32(2.0**80)
+    (W, V), (b, c) = fitted.coefs, fitted.intercepts
+    larger = replace(fitted, coefs=[W * factor, V * factor], intercepts=[b * factor, c])
+    networks = [larger] * len(recording.networks)
+    found = shown_units(replace(recording, networks=networks), MOST_PICTURES)
+    assert found == shown_units(recording, MOST_PICTURES)
 
 
 @pytest.mark.parametrize(

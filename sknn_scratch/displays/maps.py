@@ -13,6 +13,7 @@ from sknn_scratch.displays.common import (
     symmetric_norm,
     write,
 )
+from sknn_scratch.network.arrays import relative
 
 #: Minimum height of a row with a name, in points; and maximum number of inputs with a row.
 ROW, MOST_ROWS = 8.5, 40
@@ -57,7 +58,7 @@ def draw_maps(display: Any, cmap: Any, image_shape: tuple[int, int] | None) -> N
 def _strongest(W: NDArray, most: int) -> NDArray:
     """Choose the inputs with the largest weights, in their order."""
     most = max(1, min(most, MOST_ROWS))
-    return np.sort(np.argsort(-np.linalg.norm(W, axis=1), kind="stable")[:most])
+    return np.sort(np.argsort(-np.linalg.norm(relative(W), axis=1), kind="stable")[:most])
 
 
 def _inset(display: Any, box: tuple[float, ...]) -> Any:

@@ -11,6 +11,7 @@ from sknn_scratch import _palette
 from sknn_scratch.displays.common import fitted_network, pyplot
 from sknn_scratch.displays.maps import draw_maps
 from sknn_scratch.displays.nodes import draw_nodes
+from sknn_scratch.network.arrays import relative
 
 #: Pixels of the picture of a unit, along each side.
 PICTURE = 48
@@ -201,7 +202,8 @@ class NetworkDisplay:
         """Choose the units of each layer to draw: in a hidden layer those with most effect."""
         shown = [np.arange(len(self.feature_names))]
         for W_in, W_out in zip(self.coefs, self.coefs[1:], strict=False):
-            does = np.linalg.norm(W_in, axis=0) * np.linalg.norm(W_out, axis=1)
+            does = np.linalg.norm(relative(W_in), axis=0)
+            does *= np.linalg.norm(relative(W_out), axis=1)
             order = np.argsort(-does, kind="stable")[: max(most, 1)]
             shown.append(np.sort(order[does[order] >= NEGLIGIBLE * does.max()]))
         return [*shown, np.arange(len(self.output_names))]
@@ -227,7 +229,7 @@ def _pictures_of(network: Any) -> list[NDArray] | None:
     if hasattr(network, "classes_"):
         outputs = fitted.probabilities(points)[:, -network.n_outputs_ :]
     else:  # from the minimum in the plane to the maximum
-        outputs = fitted.outputs(points)
+        outputs = fitted.finite_outputs(points)
         outputs -= outputs.min(axis=0)
         outputs /= np.maximum(outputs.max(axis=0), np.finfo(outputs.dtype).tiny)
     inputs = np.column_stack([np.linspace(-1, 1, PICTURE)] * 2)

@@ -50,9 +50,6 @@ FAR_OUT = 1e6
 #: Quantile of the deviations that is the core of a column; and the bounds, in cores.
 CORE, WITHIN = 0.6, 7.0
 
-#: A core from which on all values count as within bounds, since the bounds would overflow.
-HUGE = 1e300
-
 #: Number of values mapped at a time, to stay in the cache; and measured at a time.
 MAPPED_AT_ONCE, MEASURED_AT_ONCE = 1 << 15, 1 << 20
 
@@ -332,7 +329,8 @@ def _scale_about(
     if not differs.any():
         return centre, 1.0
     core = float(quantile(size[differs], CORE, _of(weight, differs)))
-    within = size <= WITHIN * core if core < HUGE else np.ones(len(x), dtype=bool)
+    # Bounds beyond the type leave out nothing.
+    within = size <= min(WITHIN * core, float(np.finfo(size.dtype).max))
     kept = x[within]
     if codes_stay and ((kept == 0) | (kept == 1)).all():
         return 0.0, 1.0

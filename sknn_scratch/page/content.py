@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sknn_scratch.network.arrays import relative
 from sknn_scratch.network.features import BOUND, FAR_OUT, FeatureMap
 from sknn_scratch.network.levels import GAP
 from sknn_scratch.network.model import Network
@@ -286,7 +287,7 @@ def shown_units(recording: Recording, most: int) -> list[list[int]]:
     network, chosen = recording.fitted, []
     activations = network.hidden_activations(recording.X)
     for a, W in zip(activations, network.coefs[1:], strict=True):
-        effect = a.std(axis=0) * np.linalg.norm(W, axis=1)
+        effect = relative(a).std(axis=0) * np.linalg.norm(relative(W), axis=1)
         chosen.append(np.sort(np.argsort(-effect, kind="stable")[:most]).tolist())
     return chosen
 
