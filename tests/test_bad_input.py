@@ -270,12 +270,29 @@ def test_going_on_with_another_shape_says_what_differs():
         clf.partial_fit(X, y)
 
 
+@pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize("at", range(7))
-def test_an_infinite_value_is_found_in_any_block_of_rows(monkeypatch, at):
-    monkeypatch.setattr(validation, "AT_ONCE", 4)  # two rows
-    X = np.random.RandomState(0).normal(size=(7, 2))
+def test_an_infinite_value_is_found_in_any_block(monkeypatch, at, order):
+    monkeypatch.setattr(validation, "AT_ONCE", 4)  # two rows, or half a column
+    X = np.asarray(np.random.RandomState(0).normal(size=(7, 2)), order=order)
     clf = ScratchMLPClassifier(4, random_state=0).fit(X, X[:, 0] > 0)
     assert clf.predict_proba(X).shape == (7, 2)
     X[at, 1] = np.inf
     with pytest.raises(ValueError, match="Input X contains infinity"):
         clf.predict_proba(X)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_blocks_follow_the_order_of_X_in_memory(monkeypatch, order):
+    monkeypatch.setattr(validation, "AT_ONCE", 90)
+    X = np.ones((4, 60) if order == "C" else (60, 4), order=order)
+    numbers = []
+
+    def noting(work, n):
+        numbers.append(n)
+        for i in range(n):
+            work(i)
+
+    monkeypatch.setattr(validation, "in_blocks", noting)
+    assert validation._sum(X) == X.size
+    assert numbers == [4]  # a row or a column each, as two are more than 90 values

@@ -273,10 +273,12 @@ class TableValidation:
 
 
 def _sum(X: NDArray) -> float:
-    """Sum up X, (n, n_features); of many rows, any thread may take the next block."""
-    size = max(1, AT_ONCE // max(1, X.shape[1]))
-    if len(X) <= size:
+    """Sum up X, (n, n_features); of many values, any thread may take the next block."""
+    if X.size <= AT_ONCE:
         return float(X.sum())
+    if abs(X.strides[0]) < abs(X.strides[1]):  # so that a block lies side by side in memory
+        X = X.T
+    size = max(1, AT_ONCE // X.shape[1])
     sums = np.empty(math.ceil(len(X) / size))
 
     def sum_block(i: int) -> None:
