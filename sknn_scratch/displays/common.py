@@ -59,6 +59,12 @@ def symmetric_norm(arrays: Sequence[NDArray]) -> Any:
     return Normalize(-bound, bound)
 
 
+def relative(a: NDArray) -> NDArray:
+    """Divide numbers by the size of the largest, so that squares of them do not overflow."""
+    parts: NDArray = a / (np.abs(a).max() or 1)
+    return parts
+
+
 def write(ax: Any, text: str, xy: Any, offset: tuple[float, float], **style: Any) -> None:
     """Write a text at a position, moved by an offset in points."""
     ax.annotate(text, xy, offset, textcoords="offset points", parse_math=False, **style)

@@ -9,11 +9,11 @@ from sknn_scratch import _palette
 from sknn_scratch.displays.common import (
     draw_scale,
     fit_texts,
+    relative,
     size_in_points,
     symmetric_norm,
     write,
 )
-from sknn_scratch.network.arrays import relative
 
 #: Minimum height of a row with a name, in points; and maximum number of inputs with a row.
 ROW, MOST_ROWS = 8.5, 40

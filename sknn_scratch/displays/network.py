@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sknn_scratch import _palette
-from sknn_scratch.displays.common import fitted_network, pyplot
+from sknn_scratch.displays.common import fitted_network, pyplot, relative
 from sknn_scratch.displays.maps import draw_maps
 from sknn_scratch.displays.nodes import draw_nodes
-from sknn_scratch.network.arrays import relative
 
 #: Pixels of the picture of a unit, along each side.
 PICTURE = 48

@@ -64,9 +64,3 @@ def inner(a: NDArray, b: NDArray) -> NDArray:
         return a.ravel().dot(b.ravel())
     K = len(a)  # a product of a row and a column takes two thirds of einsum's time
     return np.matmul(a.reshape(K, 1, -1), b.reshape(K, -1, 1)).ravel()
-
-
-def relative(a: NDArray) -> NDArray:
-    """Divide numbers by the size of the largest, so that squares of them do not overflow."""
-    parts: NDArray = a / (np.abs(a).max() or 1)
-    return parts

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sknn_scratch.network.arrays import relative
 from sknn_scratch.network.features import BOUND, FAR_OUT, FeatureMap
 from sknn_scratch.network.levels import GAP
 from sknn_scratch.network.model import Network
@@ -287,9 +286,15 @@ def shown_units(recording: Recording, most: int) -> list[list[int]]:
     network, chosen = recording.fitted, []
     activations = network.hidden_activations(recording.X)
     for a, W in zip(activations, network.coefs[1:], strict=True):
-        effect = relative(a).std(axis=0) * np.linalg.norm(relative(W), axis=1)
+        effect = _relative(a).std(axis=0) * np.linalg.norm(_relative(W), axis=1)
         chosen.append(np.sort(np.argsort(-effect, kind="stable")[:most]).tolist())
     return chosen
+
+
+def _relative(a: NDArray) -> NDArray:
+    """Divide numbers by the size of the largest, so that squares of them do not overflow."""
+    parts: NDArray = a / (np.abs(a).max() or 1)
+    return parts
 
 
 def _targets(recording: Recording) -> list:
