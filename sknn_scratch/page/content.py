@@ -286,15 +286,10 @@ def shown_units(recording: Recording, most: int) -> list[list[int]]:
     network, chosen = recording.fitted, []
     activations = network.hidden_activations(recording.X)
     for a, W in zip(activations, network.coefs[1:], strict=True):
-        effect = _relative(a).std(axis=0) * np.linalg.norm(_relative(W), axis=1)
+        # In float64, where squares of float32 do not overflow.
+        effect = a.std(axis=0, dtype=np.float64) * np.linalg.norm(W.astype(np.float64), axis=1)
         chosen.append(np.sort(np.argsort(-effect, kind="stable")[:most]).tolist())
     return chosen
-
-
-def _relative(a: NDArray) -> NDArray:
-    """Divide numbers by the size of the largest, so that squares of them do not overflow."""
-    parts: NDArray = a / (np.abs(a).max() or 1)
-    return parts
 
 
 def _targets(recording: Recording) -> list:
