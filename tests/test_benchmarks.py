@@ -338,25 +338,48 @@ def test_what_other_programs_use_is_told_from_what_this_one_uses(load, monkeypat
     assert script.OtherPrograms().cores() == pytest.approx((13 - 9) / 10)
 
 
-def test_products_are_those_of_forward_and_backward(load, monkeypatch):
-    script = load("fit_speed")
+@pytest.fixture
+def products_of(load, monkeypatch):
+    """Record the products of a training alone, by the sizes of their factors."""
+    script, products = load("fit_speed"), []
     case = script.Case("small", 10, 5, (4, 3), 2, 8, epochs=3)
-    train = script.products_alone(case, "float32", 3)
-    products = []
 
-    def dot(a, b, out):
-        assert out.dtype == np.float32
-        products.append((*a.shape, b.shape[1]))
-        return original(a, b, out=out)
+    def recorded(original):
+        def product(a, b, out):
+            assert out.dtype == np.float32
+            products.append((*a.shape, b.shape[1]))
+            return original(a, b, out)
 
-    original = np.dot
-    monkeypatch.setattr(np, "dot", dot)
-    train()
+        return product
+
+    monkeypatch.setattr(script, "row_blocks", lambda sizes, n: [slice(0, 1), slice(1, n)])
+    for name in ("dot", "matmul"):
+        monkeypatch.setattr(np, name, recorded(getattr(np, name)))
+
+    def products_of(**how):
+        products.clear()
+        script.products_alone(case, "float32", 3, **how)()
+        return products
+
+    return products_of
+
+
+def test_products_are_those_of_forward_and_backward(products_of):
     expected = []
     for n in (8, 2):
         expected += [(n, 5, 4), (n, 4, 3), (n, 3, 1)]  # forward
-        expected += [(3, n, 1), (n, 1, 3), (4, n, 3), (n, 3, 4), (5, n, 4)]  # backward
-    assert products == 3 * expected
+        expected += [(n, 1, 3), (n, 3, 4)]  # backward
+        expected += [(5, n, 4), (4, n, 3), (3, n, 1)]  # gradient
+    assert products_of() == 3 * expected
+
+
+def test_products_in_blocks_are_cut_by_rows_and_for_the_gradient_not(products_of):
+    expected = []
+    for n in (8, 2):
+        for rows in (1, n - 1):
+            expected += [(rows, 5, 4), (rows, 4, 3), (rows, 3, 1), (rows, 1, 3), (rows, 3, 4)]
+        expected += [(5, n, 4), (4, n, 3), (3, n, 1)]
+    assert products_of(is_cut=True) == 3 * expected
 
 
 def test_other_probabilities_are_noticed(load):
