@@ -197,13 +197,13 @@ def test_both_forms_of_the_sigmoid(monkeypatch, dtype, by_exp):
 @pytest.mark.parametrize(
     "found, types",
     [
-        (["SSE42", "AVX", "F16C", "FMA3", "AVX2"], {"float32", "float64"}),
-        (["X86_V3"], {"float32", "float64"}),
-        (["SSE42", "AVX2", "AVX512F", "AVX512_SKX"], {"float64"}),
-        (["X86_V3", "X86_V4"], {"float64"}),
-        (["ASIMDHP", "ASIMDDP"], {"float64"}),
-        (["SSE42"], {"float64"}),
-        ([], {"float64"}),
+        (["SSE42", "AVX", "F16C", "FMA3", "AVX2"], ["float32", "float64"]),
+        (["X86_V3"], ["float32", "float64"]),
+        (["SSE42", "AVX2", "AVX512F", "AVX512_SKX"], ["float64"]),
+        (["X86_V3", "X86_V4"], ["float64"]),
+        (["ASIMDHP", "ASIMDDP"], ["float64"]),
+        (["SSE42"], ["float64"]),
+        ([], ["float64"]),
     ],
     ids=str,
 )
