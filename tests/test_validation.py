@@ -491,6 +491,28 @@ def test_names_of_columns_are_checked():
         make().fit(FRAME, KINDS, X_val=FRAME[list("dcba")], y_val=KINDS)
 
 
+@pytest.mark.parametrize(
+    ("error", "validation"),
+    [
+        (ValueError, {"X_val": IRIS[:, :2], "y_val": KINDS}),
+        (ValueError, {"X_val": np.full_like(IRIS, np.inf), "y_val": KINDS}),
+        (ValueError, {"X_val": IRIS, "y_val": KINDS[:9]}),
+        (ValueError, {"X_val": IRIS, "y_val": KINDS, "sample_weight_val": -np.ones(150)}),
+        (TypeError, {"X_val": IRIS.astype("M8[s]"), "y_val": KINDS}),
+    ],
+)
+def test_an_error_about_validation_rows_says_so(error, validation):
+    with pytest.raises(error) as raised:
+        make().fit(IRIS, KINDS, **validation)
+    assert any("X_val" in note for note in raised.value.__notes__)
+
+
+def test_an_error_about_other_rows_does_not_speak_of_validation():
+    with pytest.raises(ValueError) as raised:
+        make().fit(np.full_like(IRIS, np.inf), KINDS, X_val=IRIS, y_val=KINDS)
+    assert not hasattr(raised.value, "__notes__")
+
+
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("n_others", [2, 1], ids=["three classes", "two classes"])
 def test_a_class_of_one_row_is_learnt_from_and_not_set_aside(n_others, weighted):

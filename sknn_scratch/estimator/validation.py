@@ -167,9 +167,13 @@ class TableValidation:
         if before is not None:
             self.network_ = self._task.taken_over(self.network_, before)
         table = self._weighted(X, y, weight, allow_zeros=mode.partial)
-        held_out = self._validate_set(*validation)
-        if held_out is not None:
-            check_alike(X, held_out.X)
+        try:
+            held_out = self._validate_set(*validation)
+            if held_out is not None:
+                check_alike(X, held_out.X)
+        except (TypeError, ValueError) as error:
+            error.add_note("That is about the validation rows: X_val, y_val, sample_weight_val.")
+            raise
         return table, held_out
 
     def _validate(self, X: Any, y: Any, *, reset: bool) -> tuple[NDArray, NDArray]:
