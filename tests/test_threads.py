@@ -292,6 +292,7 @@ def test_idle_helpers_sleep_and_keep_nothing():
         time.sleep(0.2)
         now = [time.clock_gettime(clock) for clock in clocks]
     assert before == now
+    assert len(helpers()) == len(clocks)
 
 
 @pytest.mark.parametrize("error", [RuntimeError("can't start new thread"), MemoryError()])
